@@ -1,0 +1,46 @@
+"""Find a plug-in by its file name, or by a third party's entry point.
+
+A folder such as `drehr_rag.encoders` is a set of plug-ins: `encoders/offline.py` is the plug-in
+`offline`. Files that start with an underscore, and those in `not_plugins`, are not. Another
+distribution adds one by an entry point in the group named like the folder:
+
+```toml
+[project.entry-points."drehr_rag.encoders"]
+my-encoder = "my_package.my_encoder"
+```
+"""
+
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from types import ModuleType
+
+from drehr_rag.errors import UnknownName
+
+
+def names(folder: str) -> list[str]:
+    """Names of all plug-ins of a folder, e.g. `names("drehr_rag.encoders")`, sorted."""
+    own = [m.name for m in iter_modules(import_module(folder).__path__) if m.name[0] != "_"]
+    foreign = [point.name for point in entry_points(group=folder)]
+    return sorted({name.replace("_", "-") for name in own + foreign})
+
+
+def find(folder: str, name: str) -> ModuleType:
+    """Import the plug-in `name` of a folder.
+
+    Raises:
+        UnknownName: There is none of this name; the message lists those there are.
+    """
+    wanted = name.replace("_", "-")
+    if wanted not in (known := names(folder)):
+        close = get_close_matches(wanted, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        kind = folder.rsplit(".", 1)[-1].removesuffix("s")
+        raise UnknownName(f"no {kind} is called {name!r}: there are {', '.join(known)}.{hint}")
+    for point in entry_points(group=folder):
+        if point.name.replace("_", "-") == wanted:
+            module = point.load()
+            if isinstance(module, ModuleType):
+                return module
+    return import_module(f"{folder}.{wanted.replace('-', '_')}")

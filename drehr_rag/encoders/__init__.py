@@ -1,0 +1,38 @@
+"""Text to vectors: one module an encoder, each with `load(model=None, **options)`."""
+
+from pathlib import Path
+from typing import Any
+
+from drehr_rag._registry import find, names
+from drehr_rag.errors import UnknownName
+from drehr_rag.protocols import Encoder
+
+__all__ = ["load_encoder"]
+
+
+def load_encoder(name: str, **options: Any) -> Encoder:
+    """Load an encoder.
+
+    Args:
+        name: A plug-in's name (`offline`, `dr-ehr-small`); one with a place to load it from
+            (`dr-ehr-small:/models/DR.EHR-small`); or the folder or hub id of any
+            sentence-transformers model.
+        options: The encoder's own, e.g. `device="cuda"`.
+
+    Raises:
+        ModelUnavailable: The model is not on this machine and cannot be fetched.
+        MissingExtra: The packages that run it are not installed.
+        UnknownName: There is no such encoder.
+    """
+    known = names(__name__)
+    plugin, _, model = name.partition(":")
+    if plugin.replace("_", "-") in known:
+        encoder: Encoder = find(__name__, plugin).load(model or None, **options)
+        return encoder
+    if Path(name).is_dir() or "/" in name:
+        encoder = find(__name__, "sentence-transformer").load(name, **options)
+        return encoder
+    raise UnknownName(
+        f"no encoder is called {name!r}: there are {', '.join(known)}; or give the folder or "
+        f"hub id (owner/name) of a sentence-transformers model"
+    )

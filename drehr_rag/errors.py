@@ -1,0 +1,92 @@
+"""Every error this package raises on purpose, as one tree.
+
+```text
+DrehrError
+├── ScopeRequired (TypeError)     whose notes to search was not said
+├── ScopeError                    a call would have reached outside its scope
+├── NoteError (ValueError)        a note or a file of notes cannot be used
+│   ├── NoNotes                   a file holds no note at all
+│   └── NoteRejected              --strict met a row that cannot be read
+├── EncoderError                  a model cannot be had, or gave vectors that cannot be used
+│   ├── ModelUnavailable          not on this machine, and no hub to fetch it from
+│   └── EncoderMismatch           the store was made with another encoder
+├── StoreError                    the store cannot be used
+│   ├── StoreMissing              nothing is there
+│   ├── StoreInUse                another process holds it
+│   ├── StoreDamaged              its files are broken
+│   └── StoreOutdated             written by a version that this one cannot read
+├── UnknownName (ValueError)      no plug-in, field, filter or column has this name
+├── GeneratorError                the language model's server failed or talked nonsense
+└── MissingExtra (ImportError)    an optional package is not installed
+```
+
+Messages say what, why and what to do; none ever holds note text.
+"""
+
+
+class DrehrError(Exception):
+    """The root: catch this to catch everything that drehr-rag raises on purpose."""
+
+
+class ScopeRequired(DrehrError, TypeError):
+    """Whose notes to search was not said; there is no default."""
+
+
+class ScopeError(DrehrError):
+    """A call would have reached, or did reach, outside the scope it was given."""
+
+
+class NoteError(DrehrError, ValueError):
+    """A note, or a file of notes, cannot be used."""
+
+
+class NoNotes(NoteError):
+    """A source holds no note at all."""
+
+
+class NoteRejected(NoteError):
+    """In strict mode, the first row that cannot be read."""
+
+
+class EncoderError(DrehrError):
+    """A model cannot be loaded, or gave vectors that cannot be used."""
+
+
+class ModelUnavailable(EncoderError):
+    """The model is not on this machine and cannot be fetched."""
+
+
+class EncoderMismatch(EncoderError):
+    """The store was built with another encoder than the one given."""
+
+
+class StoreError(DrehrError):
+    """The store cannot be used."""
+
+
+class StoreMissing(StoreError):
+    """There is no store at this place."""
+
+
+class StoreInUse(StoreError):
+    """Another process holds the store."""
+
+
+class StoreDamaged(StoreError):
+    """The store's files are broken."""
+
+
+class StoreOutdated(StoreError):
+    """The store was written in a form that this version cannot read."""
+
+
+class UnknownName(DrehrError, ValueError):
+    """No plug-in, field, filter or column has this name."""
+
+
+class GeneratorError(DrehrError):
+    """The language model's server failed, or its reply cannot be used."""
+
+
+class MissingExtra(DrehrError, ImportError):
+    """An optional package is not installed."""

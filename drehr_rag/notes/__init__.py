@@ -1,0 +1,1 @@
+"""Files → notes → sections → chunks."""

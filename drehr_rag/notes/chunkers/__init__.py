@@ -1,0 +1,34 @@
+"""Notes to chunks: one module a chunker, each with `build(**options)`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from drehr_rag._registry import find
+from drehr_rag.errors import UnknownName
+from drehr_rag.protocols import Chunker
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+
+__all__ = ["CountTokens", "load_chunker"]
+
+
+def load_chunker(
+    name: str, *, count_tokens: CountTokens, max_tokens: int, **options: Any
+) -> Chunker:
+    """Load a chunker by name.
+
+    Args:
+        name: `sections` or `words`, or a third party's.
+        count_tokens: The encoder's own count, special tokens left out.
+        max_tokens: The most that the encoder reads, special tokens left out.
+        options: The chunker's own, e.g. `cleaning="cliniq"` of `words`.
+
+    Raises:
+        UnknownName: No chunker, or no option of it, has this name.
+    """
+    build = find(__name__, name).build
+    try:
+        chunker: Chunker = build(count_tokens=count_tokens, max_tokens=max_tokens, **options)
+    except TypeError as problem:
+        raise UnknownName(f"chunker {name!r}: {problem}") from None
+    return chunker

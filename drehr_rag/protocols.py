@@ -1,0 +1,201 @@
+"""What a plug-in of each kind must offer. Nothing here has behaviour."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from drehr_rag.types import (
+    Chunk,
+    Filters,
+    Fingerprint,
+    Hit,
+    Note,
+    Reject,
+    Scope,
+    SparseVector,
+    Vectors,
+)
+
+
+class FieldMap(Protocol):
+    """Turns a source's row into a note, by the user's column names."""
+
+    def note(self, row: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:
+        """The row as a note, or why it cannot be one."""
+        ...
+
+
+class Reader(Protocol):
+    """A module in `notes/readers/`: a file format, read as a stream."""
+
+    def recognise(self, path: Path, head: str) -> bool:
+        """Whether the file is of this format; `head` is its first 4,096 characters."""
+        ...
+
+    def read(self, path: Path, fields: FieldMap) -> Iterator[Note | Reject]:
+        """Every note, and a `Reject` in the place of each row that cannot be read."""
+        ...
+
+
+@runtime_checkable
+class Chunker(Protocol):
+    """Splits notes into chunks with offsets into the raw text."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything that decides its chunks (JSON values); part of each chunk's id."""
+        ...
+
+    def split(self, notes: Sequence[Note]) -> list[list[Chunk]]:
+        """The chunks of each note, in the order of the text."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Texts to vectors, by two verbs: a flag forgotten once would spoil an index."""
+
+    @property
+    def name(self) -> str:
+        """What `load_encoder` takes to load it again."""
+        ...
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What decides the vectors."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest passage in tokens that is not cut, special tokens not counted."""
+        ...
+
+    @property
+    def truncated(self) -> int:
+        """How many passages were cut since it was loaded."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens not counted."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Shape (texts, dimension), each of length 1."""
+        ...
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Shape (texts, dimension), each of length 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoteState:
+    """What a store holds of one note."""
+
+    digest: str | None
+    chunks: int
+    complete: bool
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Vectors to hits, inside a scope. The only place where scope is enforced."""
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Schema version, encoder fingerprint, chunker settings."""
+        ...
+
+    def search_dense(
+        self, vectors: Vectors, *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Hit]]:
+        """The k nearest chunks of each query vector, by cosine."""
+        ...
+
+    def search_sparse(
+        self, vectors: Sequence[SparseVector], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Hit]]:
+        """The k best chunks of each sparse query, by BM25."""
+        ...
+
+    def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
+        """Those of the chunks that exist in scope, in the order asked for."""
+        ...
+
+    def count(self, *, scope: Scope, filters: Filters) -> int:
+        """How many chunks are in scope."""
+        ...
+
+    def facets(self, field: str, *, scope: Scope, filters: Filters) -> dict[str, int]:
+        """Chunks per value of a field, most frequent first."""
+        ...
+
+    def note_states(self, note_ids: Sequence[str]) -> dict[str, NoteState]:
+        """What is held of these notes; those unknown are absent."""
+        ...
+
+    def upsert(
+        self,
+        chunks: Sequence[Chunk],
+        dense: Vectors,
+        sparse: Sequence[SparseVector],
+        digests: Mapping[str, tuple[str, int]],
+    ) -> None:
+        """Write chunks; `digests` gives each note's digest and number of chunks."""
+        ...
+
+    def drop_stale(self, digests: Mapping[str, str]) -> None:
+        """Delete every chunk of these notes that does not bear the given digest."""
+        ...
+
+    def delete_notes(self, note_ids: Sequence[str]) -> int:
+        """Delete all chunks of these notes; returns how many chunks went."""
+        ...
+
+    def delete_patient(self, patient_id: str) -> int:
+        """Delete all chunks of a patient; returns how many chunks went."""
+        ...
+
+    def close(self) -> None:
+        """Flush and let go."""
+        ...
+
+
+class Retriever(Protocol):
+    """Queries to hits."""
+
+    def retrieve(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Hit]]:
+        """The k best hits of each query, best first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What a generator is asked: the rendered prompt, and the parts it was made of.
+
+    Attributes:
+        prompt: The whole prompt, as a language model reads it.
+        question: The question alone.
+        passages: The numbered passages alone, number 1 first.
+        schema: JSON schema that the reply must fit.
+    """
+
+    prompt: str = field(repr=False)
+    question: str = field(repr=False)
+    passages: tuple[str, ...] = field(repr=False)
+    schema: Mapping[str, Any] = field(repr=False)
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Prompt to text."""
+
+    def generate(self, request: GenerationRequest) -> str:
+        """The reply: JSON text that fits the request's schema."""
+        ...
+
+
+NoteStream = Iterable[Note | Reject]

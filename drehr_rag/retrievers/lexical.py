@@ -1,0 +1,27 @@
+"""Best chunks by BM25."""
+
+from collections.abc import Sequence
+
+from drehr_rag.protocols import Encoder, Store
+from drehr_rag.retrievers._bm25 import sparse_queries
+from drehr_rag.types import Filters, Hit, Scope
+
+
+def build(*, store: Store, encoder: Encoder | None = None) -> "LexicalRetriever":
+    """A lexical retriever; it needs no encoder."""
+    return LexicalRetriever(store)
+
+
+class LexicalRetriever:
+    """Weighs the queries' words and asks the store."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep the store."""
+        self._store = store
+
+    def retrieve(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Hit]]:
+        """The k best chunks of each query."""
+        vectors = sparse_queries(queries)
+        return self._store.search_sparse(vectors, scope=scope, filters=filters, k=k)

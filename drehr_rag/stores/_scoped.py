@@ -1,0 +1,267 @@
+"""The base of every store: it owns scope, checks and order; an engine fills the holes below."""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from drehr_rag.errors import ScopeError, StoreError, UnknownName
+from drehr_rag.protocols import NoteState
+from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
+from drehr_rag.stores._where import NO_FILTERS, Among, Where, admits, narrow
+from drehr_rag.types import Chunk, Filters, Hit, Scope, SparseVector, Vectors
+
+EXACT_BELOW = 50_000
+"""Chunks up to which exact search beats a graph (ECOSYSTEM.md section 2.4, measured)."""
+
+PAGE = 1_000
+"""Ids in one condition, and rows in one page."""
+
+Payload = dict[str, Any]
+Row = tuple[Payload, float]
+Point = tuple[str, Sequence[float], SparseVector, Payload]
+"""Point id, dense vector, sparse vector, payload."""
+
+
+class ScopedStore(ABC):
+    """Vectors to hits, inside a scope.
+
+    Every public method that reads takes a scope and hands `_where.narrow(scope, filters)` to the
+    engine; what the engine returns is checked against it once more. Engines never see a scope.
+
+    Attributes:
+        manifest: Schema version, dimension, encoder fingerprint, chunker settings.
+    """
+
+    manifest: dict[str, Any]
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def search_dense(
+        self, vectors: Vectors, *, scope: Scope, filters: Filters = NO_FILTERS, k: int
+    ) -> list[list[Hit]]:
+        """The k nearest chunks of each query vector, by cosine, best first.
+
+        Args:
+            vectors: Shape (queries, dimension).
+            scope: Whose notes.
+            filters: Narrow inside the scope.
+            k: At most so many hits a query.
+
+        Raises:
+            ScopeRequired: No scope.
+            StoreError: The vectors do not fit the store.
+        """
+        where = narrow(scope, filters)
+        self._check_vectors(vectors)
+        if where is None or not len(vectors):
+            return [[] for _ in vectors]
+        found = self._nearest(vectors, where, _positive(k))
+        return [self._hits(rows, where, "dense") for rows in found]
+
+    def search_sparse(
+        self,
+        vectors: Sequence[SparseVector],
+        *,
+        scope: Scope,
+        filters: Filters = NO_FILTERS,
+        k: int,
+    ) -> list[list[Hit]]:
+        """The k best chunks of each sparse query, by BM25 with the IDF of the whole store.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope, filters)
+        _positive(k)
+        hits: list[list[Hit]] = [[] for _ in vectors]
+        asked = [i for i, vector in enumerate(vectors) if vector.indices]
+        if where is None or not asked:
+            return hits
+        found = self._matching([vectors[i] for i in asked], where, k)
+        for i, rows in zip(asked, found, strict=True):
+            hits[i] = self._hits(rows, where, "lexical")
+        return hits
+
+    def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
+        """Those of the chunks that exist in scope, in the order asked for.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope)
+        if where is None:
+            return []
+        found: dict[str, Chunk] = {}
+        for some in _pages(list(dict.fromkeys(chunk_ids))):
+            condition = (*where, Among("chunk_id", frozenset(some)))
+            for payload in self._inside(self._scroll(condition), condition):
+                found[payload["chunk_id"]] = to_chunk(payload)
+        return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]
+
+    def count(self, *, scope: Scope, filters: Filters = NO_FILTERS) -> int:
+        """How many chunks are in scope.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope, filters)
+        return 0 if where is None else self._count(where)
+
+    def facets(
+        self, field: str, *, scope: Scope, filters: Filters = NO_FILTERS
+    ) -> dict[str, int]:
+        """Chunks per value of a field, most frequent first, then by value.
+
+        Args:
+            field: `patient_id`, `encounter_id`, `note_id`, `note_type` (lower case) or `section`.
+            scope: Whose notes.
+            filters: Narrow inside the scope.
+
+        Raises:
+            ScopeRequired: No scope.
+            UnknownName: Nothing is counted by this field.
+        """
+        if field not in FACETS:
+            raise UnknownName(f"no facet is called {field!r}: there are {', '.join(FACETS)}")
+        where = narrow(scope, filters)
+        counts = {} if where is None else self._facet(FACETS[field], where)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    # -- writing (names notes, not people: needs no scope) -----------------------------------
+
+    def note_states(self, note_ids: Sequence[str]) -> dict[str, NoteState]:
+        """What is held of these notes; a note with half its chunks is not complete."""
+        rows: dict[str, list[Payload]] = defaultdict(list)
+        for some in _pages(note_ids):
+            for payload in self._scroll((Among("note_id", frozenset(some)),), brief=True):
+                rows[payload["note_id"]].append(payload)
+        return {note_id: _state(payloads) for note_id, payloads in rows.items()}
+
+    def upsert(
+        self,
+        chunks: Sequence[Chunk],
+        dense: Vectors,
+        sparse: Sequence[SparseVector],
+        digests: Mapping[str, tuple[str, int]],
+    ) -> None:
+        """Write chunks; `digests` gives each note's digest and number of chunks.
+
+        Raises:
+            StoreError: The vectors do not fit the store or are not finite.
+        """
+        self._check_vectors(dense)
+        if not len(chunks) == len(dense) == len(sparse):
+            raise StoreError("each chunk needs one dense and one sparse vector")
+        points = [
+            (point_id(c.chunk_id), d.tolist(), s, to_payload(c, *digests[c.note_id]))
+            for c, d, s in zip(chunks, dense, sparse, strict=True)
+        ]
+        if points:
+            self._write(points)
+
+    def drop_stale(self, digests: Mapping[str, str]) -> None:
+        """Delete every chunk of these notes that does not bear the note's present digest."""
+        stale: list[str] = []
+        for some in _pages(list(digests)):
+            for payload in self._scroll((Among("note_id", frozenset(some)),), brief=True):
+                if payload["digest"] != digests[payload["note_id"]]:
+                    stale.append(point_id(payload["chunk_id"]))
+        if stale:
+            self._erase(stale)
+
+    def delete_notes(self, note_ids: Sequence[str]) -> int:
+        """Delete all chunks of these notes; returns how many chunks went."""
+        return self._delete_where("note_id", note_ids)
+
+    def delete_patient(self, patient_id: str) -> int:
+        """Delete all chunks of a patient; returns how many chunks went."""
+        return self._delete_where("patient_id", [patient_id])
+
+    def optimise(self) -> None:  # noqa: B027  (only engines with a graph need it)
+        """Build what makes searches of a large store fast; may take minutes."""
+
+    def close(self) -> None:  # noqa: B027  (a store in memory has nothing to let go)
+        """Flush and let go; a closed store may be closed again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- what an engine fills in -------------------------------------------------------------
+
+    @abstractmethod
+    def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]: ...
+
+    @abstractmethod
+    def _matching(
+        self, vectors: Sequence[SparseVector], where: Where, k: int
+    ) -> list[list[Row]]: ...
+
+    @abstractmethod
+    def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
+        """Payloads that meet the conditions; `brief`: only chunk_id, note_id, digest, of."""
+
+    @abstractmethod
+    def _count(self, where: Where) -> int: ...
+
+    @abstractmethod
+    def _facet(self, field: str, where: Where) -> dict[str, int]: ...
+
+    @abstractmethod
+    def _write(self, points: Sequence[Point]) -> None: ...
+
+    @abstractmethod
+    def _erase(self, point_ids: Sequence[str]) -> None: ...
+
+    # -- checks ------------------------------------------------------------------------------
+
+    def _delete_where(self, field: str, values: Sequence[str]) -> int:
+        gone = 0
+        for some in _pages(values):
+            rows = self._scroll((Among(field, frozenset(some)),), brief=True)
+            ids = [point_id(payload["chunk_id"]) for payload in rows]
+            for page in _pages(ids):
+                self._erase(page)
+            gone += len(ids)
+        return gone
+
+    def _hits(self, rows: Sequence[Row], where: Where, stage: str) -> list[Hit]:
+        scores = {payload["chunk_id"]: score for payload, score in rows}
+        chunks = [to_chunk(payload) for payload in self._inside((p for p, _ in rows), where)]
+        hits = [Hit(c, scores[c.chunk_id], {stage: scores[c.chunk_id]}) for c in chunks]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+
+    def _inside(self, payloads: Iterator[Payload], where: Where) -> Iterator[Payload]:
+        for payload in payloads:
+            if not admits(where, payload):
+                raise ScopeError("the engine returned a chunk outside the scope; it was withheld")
+            yield payload
+
+    def _check_vectors(self, vectors: Vectors) -> None:
+        dimension = self.manifest["dimension"]
+        if vectors.ndim != 2 or vectors.shape[1] != dimension:
+            raise StoreError(f"vectors of shape {vectors.shape} in a store of {dimension}-d ones")
+        if not np.isfinite(vectors).all():
+            raise StoreError("vectors hold numbers that are not finite")
+
+
+def _positive(k: int) -> int:
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        raise UnknownName(f"k is how many hits to return, a whole number from 1 up, not {k!r}")
+    return k
+
+
+def _pages(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), PAGE):
+        yield values[start : start + PAGE]
+
+
+def _state(payloads: Sequence[Payload]) -> NoteState:
+    digests = {payload["digest"] for payload in payloads}
+    whole = len(digests) == 1 and len(payloads) == payloads[0]["of"]
+    return NoteState(payloads[0]["digest"] if whole else None, len(payloads), whole)

@@ -1,0 +1,372 @@
+"""The records that pass between the layers: notes, chunks, hits, scopes, answers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from drehr_rag.errors import ScopeError
+
+Vectors = NDArray[np.float32]
+"""Dense vectors, shape (number of texts, dimension), each of length 1."""
+
+
+def as_id(value: object) -> str:
+    """An identifier as a string, whatever type the source gave it.
+
+    10000032, 10000032.0, numpy's integers and "10000032" are one patient.
+
+    Raises:
+        ValueError: It is empty, a truth value, or not an identifier at all.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(
+        value, str | int | float | np.integer | np.floating
+    ):
+        raise ValueError("is missing or is not text or a whole number")
+    if isinstance(value, float | np.floating):
+        if not float(value).is_integer():
+            raise ValueError("is a fraction, not a whole number")
+        value = int(value)
+    text = str(value).strip()
+    if not text:
+        raise ValueError("is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds characters that cannot be stored") from None
+    return text
+
+
+def _optional_id(value: object) -> str | None:
+    blank = value is None or value == "" or (isinstance(value, float) and value != value)
+    return None if blank else as_id(value)
+
+
+def as_time(value: object) -> datetime | None:
+    """A date or date-time from ISO 8601 text ("2180-05-07", "2180-05-07 13:01:00").
+
+    Raises:
+        ValueError: It is something else; numbers are refused, since 2004 would read as 1970.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value.strip())
+        except ValueError:
+            pass
+    raise ValueError("is not a date or date-time such as 2180-05-07 or 2180-05-07T13:01:00")
+
+
+Id = Annotated[str, BeforeValidator(as_id)]
+OptionalId = Annotated[str | None, BeforeValidator(_optional_id)]
+Time = Annotated[datetime | None, BeforeValidator(as_time)]
+
+
+def _some_text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("is missing or holds no text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair, which cannot be stored") from None
+    return value
+
+
+class Note(BaseModel):
+    """One clinical document, untouched: every offset in this package points into its `text`.
+
+    Attributes:
+        note_id: Unique in a store (MIMIC `note_id` or `ROW_ID`; FHIR DocumentReference).
+        patient_id: Whose note it is (MIMIC `subject_id`; FHIR Patient).
+        encounter_id: The stay or visit (MIMIC `hadm_id`; FHIR Encounter), if known.
+        encounter_start: When the encounter began, if known.
+        encounter_end: When it ended, if known.
+        note_type: For instance "Discharge summary", if known.
+        written_at: When the note was written, if known.
+        text: The raw text.
+        metadata: Anything else that should come back with a hit (JSON values).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    note_id: Id
+    patient_id: Id
+    encounter_id: OptionalId = None
+    encounter_start: Time = None
+    encounter_end: Time = None
+    note_type: OptionalId = None
+    written_at: Time = None
+    text: Annotated[str, BeforeValidator(_some_text)] = Field(repr=False)
+    metadata: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that could not be read: where it stands and why, never what it says."""
+
+    file: str
+    line: int | None
+    reason: str
+    note_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The part of a note under a heading: `text[start:end]`, its words from `body` on."""
+
+    title: str | None
+    start: int
+    body: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit that is embedded and retrieved.
+
+    Attributes:
+        chunk_id: Derived from the note's id, the chunker's settings and the content.
+        text: The passage as it is encoded (cleaned, if the chunker cleans).
+        source: The very words of the note, `note.text[start:end]`.
+        start: Offset of the first character in the raw note.
+        end: Offset after the last character in the raw note.
+        section: Heading of the section it stands under, in its usual name, if any.
+        patient_id: None only for a text that belongs to no patient.
+    """
+
+    chunk_id: str
+    note_id: str
+    patient_id: str | None
+    start: int
+    end: int
+    text: str = field(repr=False)
+    source: str = field(repr=False)
+    encounter_id: str | None = None
+    note_type: str | None = None
+    section: str | None = None
+    written_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One retrieved chunk with its score.
+
+    Attributes:
+        score: Higher is better; comparable only within one result list.
+        scores: The score of each stage that found it, e.g. `{"dense": 0.61, "lexical": 7.2}`
+            (cosine in [-1, 1], BM25 from 0 up).
+    """
+
+    chunk: Chunk
+    score: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PatientHits:
+    """What one patient's notes yielded in a cohort search; `score` is that of the best hit."""
+
+    patient_id: str | None
+    score: float
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: `indices` (uint32 term hashes, unique) and their `values`."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a claim stands: `note.text[start:end] == quote`."""
+
+    note_id: str
+    patient_id: str | None
+    section: str | None
+    start: int
+    end: int
+    quote: str = field(repr=False)
+    chunk_id: str
+    note_type: str | None = None
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSentence:
+    """One sentence of an answer and the words of the notes that it rests on."""
+
+    text: str = field(repr=False)
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer from the notes, or the reason why there is none.
+
+    Attributes:
+        question: As it was asked.
+        sentences: What is answered, each sentence with at least one citation.
+        abstained: True when the notes in scope do not support an answer.
+        reason: Why it abstained.
+        removed: Sentences of the generator that no note supports; they are not in the answer.
+        hits: The passages that were read.
+    """
+
+    question: str = field(repr=False)
+    sentences: tuple[AnswerSentence, ...] = ()
+    abstained: bool = False
+    reason: str | None = None
+    removed: int = 0
+    hits: tuple[Hit, ...] = field(default=(), repr=False)
+
+    @property
+    def text(self) -> str:
+        """The answer's sentences in one string; empty if it abstained."""
+        return " ".join(" ".join(sentence.text.split()) for sentence in self.sentences)
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """All citations, in the order of the sentences, none twice."""
+        return tuple(dict.fromkeys(c for s in self.sentences for c in s.citations))
+
+
+def _scope_id(value: object, what: str) -> str:
+    try:
+        return as_id(value)
+    except ValueError as problem:
+        raise ScopeError(f"{what} {problem}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Search the notes of one patient."""
+
+    patient_id: str
+
+    def __post_init__(self) -> None:
+        """Normalise the id."""
+        object.__setattr__(self, "patient_id", _scope_id(self.patient_id, "patient_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Encounter:
+    """Search one stay or visit of one patient."""
+
+    patient_id: str
+    encounter_id: str
+
+    def __post_init__(self) -> None:
+        """Normalise the ids."""
+        object.__setattr__(self, "patient_id", _scope_id(self.patient_id, "patient_id"))
+        object.__setattr__(self, "encounter_id", _scope_id(self.encounter_id, "encounter_id"))
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Search the notes of these patients; an empty cohort finds nothing."""
+
+    patient_ids: frozenset[str]
+
+    def __init__(self, patient_ids: Iterable[object]) -> None:
+        """Take any iterable of ids, except one string."""
+        if isinstance(patient_ids, str | bytes):
+            raise ScopeError("Cohort takes a list of ids; for one patient write Patient(id)")
+        ids = frozenset(_scope_id(value, "an id in the cohort") for value in patient_ids)
+        object.__setattr__(self, "patient_ids", ids)
+
+    @cached_property
+    def sorted_ids(self) -> tuple[str, ...]:
+        """The ids in order."""
+        return tuple(sorted(self.patient_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class AllPatients:
+    """Search everybody's notes; the reason is for whoever reads the code or the log later."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Refuse an empty reason."""
+        if not isinstance(self.reason, str) or not self.reason.strip():
+            raise ScopeError('AllPatients needs a reason, e.g. reason="trial screening"')
+
+
+Scope = Patient | Encounter | Cohort | AllPatients
+
+Mode = Literal["hybrid", "dense", "lexical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What narrows a search inside its scope; each one given must hold.
+
+    Attributes:
+        note_types: Any of these note types (case and outer space do not matter).
+        sections: Any of these sections ("PMH" and "past medical history" are the same).
+        since: Notes written at or after this time. Notes without a time are left out.
+        until: Notes written before or at this time; a date alone means its whole day.
+    """
+
+    note_types: tuple[str, ...] | None = None
+    sections: tuple[str, ...] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What decides an encoder's vectors; device, precision and backend do not.
+
+    Attributes:
+        weights: SHA-256 over the weight files.
+        pooling: "cls", "mean", …
+        query_prompt: Put before each query.
+        passage_prompt: Put before each passage.
+        max_tokens: Longer texts are cut there.
+    """
+
+    model: str
+    weights: str
+    pooling: str
+    query_prompt: str
+    passage_prompt: str
+    max_tokens: int
+    dimension: int
+    normalised: bool = True
+    revision: str | None = None
+    compat: str | None = None
+
+    def __str__(self) -> str:
+        """Short form for messages: model, pooling, dimension, first digits of the hash."""
+        return f"{self.model} ({self.pooling}, {self.dimension}-d, weights {self.weights[:8]})"
+
+
+@dataclass
+class IndexReport:
+    """What an indexing run did, in notes unless said otherwise."""
+
+    read: int = 0
+    indexed: int = 0
+    unchanged: int = 0
+    replaced: int = 0
+    rejected: int = 0
+    chunks: int = 0
+    truncated: int = 0
+    seconds: float = 0.0
+    encoding_seconds: float = 0.0
+    rejects_file: str | None = None
