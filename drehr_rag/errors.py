@@ -15,7 +15,8 @@ DrehrError
 │   ├── StoreInUse                another process holds it
 │   ├── StoreDamaged              its files are broken
 │   └── StoreOutdated             written by a version that this one cannot read
-├── UnknownName (ValueError)      no plug-in, field, filter or column has this name
+├── BadArgument (ValueError)      a value that cannot be meant, such as an empty query
+│   └── UnknownName               no plug-in, field, filter or column has this name
 ├── GeneratorError                the language model's server failed or talked nonsense
 └── MissingExtra (ImportError)    an optional package is not installed
 ```
@@ -80,7 +81,11 @@ class StoreOutdated(StoreError):
     """The store was written in a form that this version cannot read."""
 
 
-class UnknownName(DrehrError, ValueError):
+class BadArgument(DrehrError, ValueError):
+    """A value that cannot be meant, such as an empty query or k = 0."""
+
+
+class UnknownName(BadArgument):
     """No plug-in, field, filter or column has this name."""
 
 

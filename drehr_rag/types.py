@@ -308,7 +308,7 @@ class AllPatients:
 
 Scope = Patient | Encounter | Cohort | AllPatients
 
-Mode = Literal["hybrid", "dense", "lexical"]
+Mode = Literal["hybrid", "dense", "lexical", "rrf"]
 
 
 @dataclass(frozen=True, slots=True)

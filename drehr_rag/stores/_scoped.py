@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from drehr_rag.errors import ScopeError, StoreError, UnknownName
+from drehr_rag.errors import BadArgument, ScopeError, StoreError, UnknownName
+from drehr_rag._scope import needs_scope
 from drehr_rag.protocols import NoteState
 from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
 from drehr_rag.stores._where import NO_FILTERS, Among, Where, admits, narrow
@@ -39,6 +40,7 @@ class ScopedStore(ABC):
 
     # -- reading ---------------------------------------------------------------------------
 
+    @needs_scope
     def search_dense(
         self, vectors: Vectors, *, scope: Scope, filters: Filters = NO_FILTERS, k: int
     ) -> list[list[Hit]]:
@@ -61,6 +63,7 @@ class ScopedStore(ABC):
         found = self._nearest(vectors, where, _positive(k))
         return [self._hits(rows, where, "dense") for rows in found]
 
+    @needs_scope
     def search_sparse(
         self,
         vectors: Sequence[SparseVector],
@@ -85,6 +88,7 @@ class ScopedStore(ABC):
             hits[i] = self._hits(rows, where, "lexical")
         return hits
 
+    @needs_scope
     def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
         """Those of the chunks that exist in scope, in the order asked for.
 
@@ -101,6 +105,7 @@ class ScopedStore(ABC):
                 found[payload["chunk_id"]] = to_chunk(payload)
         return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]
 
+    @needs_scope
     def count(self, *, scope: Scope, filters: Filters = NO_FILTERS) -> int:
         """How many chunks are in scope.
 
@@ -110,6 +115,7 @@ class ScopedStore(ABC):
         where = narrow(scope, filters)
         return 0 if where is None else self._count(where)
 
+    @needs_scope
     def facets(
         self, field: str, *, scope: Scope, filters: Filters = NO_FILTERS
     ) -> dict[str, int]:
@@ -252,7 +258,7 @@ class ScopedStore(ABC):
 
 def _positive(k: int) -> int:
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise UnknownName(f"k is how many hits to return, a whole number from 1 up, not {k!r}")
+        raise BadArgument(f"k is how many hits to return, a whole number from 1 up, not {k!r}")
     return k
 
 

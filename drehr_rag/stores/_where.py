@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from drehr_rag._scope import HOW
 from drehr_rag.errors import ScopeRequired
 from drehr_rag.types import AllPatients, Cohort, Encounter, Filters, Patient, Scope
 
@@ -83,10 +84,7 @@ def _of_scope(scope: Scope) -> tuple[Among, ...]:
         )
     if isinstance(scope, Cohort):
         return (Among("patient_id", scope.patient_ids),)
-    raise ScopeRequired(
-        f"say whose notes to search, not {type(scope).__name__}: Patient(id), "
-        'Encounter(patient_id, encounter_id), Cohort([...]) or AllPatients(reason="...")'
-    )
+    raise ScopeRequired(f"{type(scope).__name__} is no scope: {HOW}")
 
 
 def _of_filters(filters: Filters) -> list[Among | Between]:

@@ -1,0 +1,18 @@
+"""Prompt to text: one module a generator, each with `load(…)`."""
+
+from typing import Any
+
+from drehr_rag._registry import find
+from drehr_rag.protocols import Generator
+
+__all__ = ["load_generator"]
+
+
+def load_generator(name: str, **options: Any) -> Generator:
+    """A generator by name: `extractive` (no model), `openai` (any compatible server).
+
+    Raises:
+        UnknownName: There is none of this name.
+    """
+    generator: Generator = find(__name__, name).load(**options)
+    return generator

@@ -1,0 +1,94 @@
+"""Any server that speaks OpenAI's chat completions: vLLM's, first of all."""
+
+import os
+from typing import Any
+
+import httpx
+
+from drehr_rag.errors import GeneratorError
+from drehr_rag.protocols import GenerationRequest
+
+TIMEOUT = 120.0
+"""Seconds for a whole reply."""
+
+MAX_TOKENS = 512
+"""Length of a reply; the published set-up's limit (PAPER.md section 1, stage 2)."""
+
+
+def load(
+    *, url: str, model: str | None = None, api_key: str | None = None, **_: Any
+) -> "OpenAIGenerator":
+    """A generator at `url`, e.g. `http://localhost:8000/v1`."""
+    return OpenAIGenerator(url, model=model, api_key=api_key)
+
+
+class OpenAIGenerator:
+    """Sends the prompt and the JSON schema, returns the reply's text.
+
+    Args:
+        url: Base address, with or without `/v1`.
+        model: Its name on the server; by default the only one that is served.
+        api_key: By default from the environment variable OPENAI_API_KEY.
+    """
+
+    def __init__(self, url: str, *, model: str | None = None, api_key: str | None = None) -> None:
+        """Nothing is sent yet."""
+        base = url.rstrip("/")
+        key = api_key or os.environ.get("OPENAI_API_KEY")
+        self._url = base if base.endswith("/v1") else f"{base}/v1"
+        self._model = model
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def generate(self, request: GenerationRequest) -> str:
+        """The reply's text.
+
+        Raises:
+            GeneratorError: The server does not answer, refuses, or sends something else.
+        """
+        schema = {"name": "answer", "strict": True, "schema": dict(request.schema)}
+        reply = self._send(
+            "POST",
+            "chat/completions",
+            {
+                "model": self._model or self._only_model(),
+                "messages": [{"role": "user", "content": request.prompt}],
+                "temperature": 0.0,
+                "seed": 0,
+                "max_tokens": MAX_TOKENS,
+                "response_format": {"type": "json_schema", "json_schema": schema},
+            },
+        )
+        try:
+            text = reply["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise GeneratorError(f"{self._url} sent a reply without text")
+        return text
+
+    def _only_model(self) -> str:
+        reply = self._send("GET", "models", None)
+        try:
+            names = [str(entry["id"]) for entry in reply["data"]]
+        except (KeyError, TypeError):
+            names = []
+        if len(names) != 1:
+            raise GeneratorError(f"{self._url} serves {len(names)} models: name one of {names}")
+        self._model = names[0]
+        return names[0]
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        address = f"{self._url}/{path}"
+        try:
+            answer = httpx.request(
+                method, address, json=body, headers=self._headers, timeout=TIMEOUT
+            )
+            answer.raise_for_status()
+            return answer.json()
+        except httpx.HTTPStatusError as problem:
+            what = f"answered {problem.response.status_code}"
+        except (httpx.HTTPError, httpx.InvalidURL) as problem:
+            what = f"does not answer ({type(problem).__name__})"
+        except ValueError:
+            what = "sent something that is not JSON"
+        raise GeneratorError(f"the generator at {address} {what}")  # never the body: it has notes

@@ -1,0 +1,509 @@
+"""`EhrIndex`: notes in, hits and answers out; the one object that most users meet."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, Self
+
+from drehr_rag._scope import needs_scope
+from drehr_rag.encoders import load_encoder
+from drehr_rag.errors import BadArgument, EncoderMismatch, StoreError, StoreMissing
+from drehr_rag.generators import load_generator
+from drehr_rag.indexing import IndexingRun, Progress
+from drehr_rag.notes.chunkers import load_chunker
+from drehr_rag.notes.readers import Fields, read_notes
+from drehr_rag.notes.sections import canonical
+from drehr_rag.notes.sentences import sentence_spans
+from drehr_rag.protocols import Chunker, Encoder, Generator, NoteStream, Retriever
+from drehr_rag.qa import answer
+from drehr_rag.retrievers import load_retriever
+from drehr_rag.stores import ScopedStore, open_store
+from drehr_rag.types import (
+    AllPatients,
+    Answer,
+    Chunk,
+    Filters,
+    Fingerprint,
+    Hit,
+    IndexReport,
+    Mode,
+    Note,
+    PatientHits,
+    Scope,
+    as_id,
+    as_time,
+)
+
+PASSAGES = 8
+"""Passages that `ask` reads."""
+
+Names = str | Sequence[str] | None
+When = str | date | datetime | None
+
+
+class EhrIndex:
+    """An index of clinical notes. Make one with `EhrIndex.open`.
+
+    Every method that reads takes `scope`: `Patient`, `Encounter`, `Cohort` or `AllPatients`. A
+    call without one raises `ScopeRequired`; filters only narrow.
+    """
+
+    def __init__(self, store: ScopedStore, *, location: str, encoder: Encoder | None) -> None:
+        """Use `EhrIndex.open`; this checks the encoder against the store's."""
+        self.location = location
+        self._store = store
+        self._encoder = encoder
+        self._chunker: Chunker | None = None
+        self._retrievers: dict[str, Retriever] = {}
+        if encoder is not None:
+            self._check(encoder.fingerprint)
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path,
+        *,
+        encoder: str | Encoder | None = None,
+        chunker: str | None = None,
+        chunker_options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Open an index, or make it if it does not exist and an encoder is given.
+
+        Args:
+            location: A folder (Qdrant's engine in this process), `http://host:6333/collection`
+                (a Qdrant server), or `:memory:`.
+            encoder: A name that `load_encoder` takes, or an encoder. An existing index
+                remembers its own, loads it when needed, and refuses any other.
+            chunker: `sections` (default) or `words`; an existing index remembers its own.
+            chunker_options: For instance `{"cleaning": "cliniq"}` for `words`.
+
+        Raises:
+            StoreMissing: There is no index, and no encoder was given to make one.
+            StoreInUse: Another process has it open.
+            StoreDamaged: Its files are broken.
+            EncoderMismatch: It was made with another encoder.
+            BadArgument: It was made with another chunker.
+        """
+        place = str(location)
+        try:
+            store = open_store(place)
+        except StoreMissing:
+            if encoder is None:
+                raise
+            return cls._make(place, encoder, chunker or "sections", dict(chunker_options or {}))
+        try:
+            index = cls(store, location=place, encoder=_loaded(encoder))
+            index._check_chunker(chunker, chunker_options)
+        except BaseException:
+            store.close()
+            raise
+        return index
+
+    @classmethod
+    def _make(
+        cls, place: str, encoder: str | Encoder, chunker: str, options: dict[str, Any]
+    ) -> Self:
+        model = load_encoder(encoder) if isinstance(encoder, str) else encoder
+        _build_chunker(chunker, options, model)  # bad options must not leave an empty store behind
+        manifest = {
+            "dimension": model.fingerprint.dimension,
+            "encoder": {"name": model.name, "fingerprint": asdict(model.fingerprint)},
+            "chunker": {"name": chunker, "options": options},
+        }
+        return cls(open_store(place, manifest=manifest), location=place, encoder=model)
+
+    # -- putting notes in and taking them out ------------------------------------------------
+
+    def add(
+        self,
+        source: str | Path | Iterable[Note],
+        *,
+        format: str | None = None,
+        fields: Fields | None = None,
+        strict: bool = False,
+        rejects: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Index notes. Unchanged notes cost nothing, edited ones replace their old chunks.
+
+        An interrupted run keeps what it has written; the next one goes on from there.
+
+        Args:
+            source: A file or folder of notes, plain or gzipped, or notes.
+            format: A reader's name; recognised if not given.
+            fields: Which column holds which field of a note.
+            strict: Stop at the first row that cannot be read.
+            rejects: File for rows that cannot be read (file, line, reason; no text). By default
+                `rejects.jsonl` in the index's folder.
+            progress: Called with the report so far after each batch.
+
+        Returns:
+            What was done; `rejected` rows stand in `rejects_file`.
+
+        Raises:
+            NoteRejected: In strict mode, what is wrong with the first bad row.
+            NoNotes: The source holds no note.
+        """
+        if isinstance(source, str | Path):
+            notes: NoteStream = read_notes(source, format=format, fields=fields)
+        else:
+            notes = source
+        run = IndexingRun(
+            store=self._store,
+            encoder=self.encoder,
+            chunker=self.chunker,
+            rejects=Path(rejects) if rejects else self._rejects_file(),
+            strict=strict,
+            progress=progress,
+        )
+        return run.add(notes)
+
+    def delete_notes(self, note_ids: Sequence[object]) -> int:
+        """Remove notes and every trace of them; returns how many chunks went."""
+        if isinstance(note_ids, str | bytes):
+            raise BadArgument("note_ids is a list of ids")
+        return self._store.delete_notes([_id(note_id, "note_id") for note_id in note_ids])
+
+    def delete_patient(self, patient_id: object) -> int:
+        """Remove a patient's notes and every trace of them; returns how many chunks went."""
+        return self._store.delete_patient(_id(patient_id, "patient_id"))
+
+    # -- searching ---------------------------------------------------------------------------
+
+    @needs_scope
+    def search(
+        self,
+        query: str,
+        *,
+        scope: Scope,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        note_type: Names = None,
+        section: Names = None,
+        since: When = None,
+        until: When = None,
+    ) -> list[Hit]:
+        """The k best chunks for a query, best first.
+
+        Args:
+            query: A clinical entity or a few words ("heart failure").
+            scope: Whose notes.
+            k: At most so many hits.
+            mode: `hybrid`, `dense` or `lexical`.
+            note_type: Only notes of this type, or these.
+            section: Only chunks under this heading, or these ("PMH" = "past medical history").
+            since: Only notes written at or after this time.
+            until: Only notes written at or before this time; a date alone means its whole day.
+
+        Raises:
+            ScopeRequired: No scope.
+            BadArgument: An empty query, a k below 1, or a time that is none.
+        """
+        return self.search_batch(
+            [query],
+            scope=scope,
+            k=k,
+            mode=mode,
+            note_type=note_type,
+            section=section,
+            since=since,
+            until=until,
+        )[0]
+
+    @needs_scope
+    def search_batch(
+        self,
+        queries: Sequence[str],
+        *,
+        scope: Scope,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        note_type: Names = None,
+        section: Names = None,
+        since: When = None,
+        until: When = None,
+    ) -> list[list[Hit]]:
+        """As `search`, for many queries at once; encodes them in one go."""
+        if isinstance(queries, str):
+            raise BadArgument("queries is a list of queries; for one use search")
+        for query in queries:
+            _check_words(query, "query")
+        filters = _filters(note_type, section, since, until)
+        retriever = self._retriever(mode)
+        return retriever.retrieve(list(queries), scope=scope, filters=filters, k=k)
+
+    @needs_scope
+    def search_patients(
+        self,
+        query: str,
+        *,
+        scope: Scope,
+        k: int = 10,
+        per_patient: int = 3,
+        mode: Mode = "hybrid",
+        note_type: Names = None,
+        section: Names = None,
+        since: When = None,
+        until: When = None,
+    ) -> list[PatientHits]:
+        """The k patients whose notes fit the query best, each with up to `per_patient` hits.
+
+        Patients stand in the order of their best hit. Notes that belong to no patient are
+        passed over. Other arguments as in `search`.
+        """
+        if per_patient < 1 or k < 1:
+            raise BadArgument("k and per_patient are whole numbers from 1 up")
+        _check_words(query, "query")
+        filters = _filters(note_type, section, since, until)
+        retriever = self._retriever(mode)
+        depth = 4 * k * per_patient
+        while True:
+            hits = retriever.retrieve([query], scope=scope, filters=filters, k=depth)[0]
+            groups = _by_patient(hits, per_patient)[:k]
+            full = len(groups) == k and all(len(group.hits) == per_patient for group in groups)
+            if full or len(hits) < depth:
+                return groups
+            depth *= 4
+
+    @needs_scope
+    def ask(
+        self,
+        question: str,
+        *,
+        scope: Scope,
+        generator: Generator | None = None,
+        generator_url: str | None = None,
+        passages: int = PASSAGES,
+        note_type: Names = None,
+        section: Names = None,
+        since: When = None,
+        until: When = None,
+    ) -> Answer:
+        """Answer a question from the notes in scope, each sentence with a citation.
+
+        Args:
+            question: In plain words.
+            scope: Whose notes.
+            generator: What writes the answer; without one, and without a URL, the best
+                sentences are quoted as they stand.
+            generator_url: An OpenAI-compatible server, e.g. `http://localhost:8000/v1`.
+            passages: How many passages are read.
+            note_type: As in `search`.
+            section: As in `search`.
+            since: As in `search`.
+            until: As in `search`.
+
+        Returns:
+            An answer, or one with `abstained` and the reason.
+
+        Raises:
+            ScopeRequired: No scope.
+            GeneratorError: The generator's server failed.
+        """
+        _check_words(question, "question")
+        hits = self.search(
+            question,
+            scope=scope,
+            k=passages,
+            note_type=note_type,
+            section=section,
+            since=since,
+            until=until,
+        )
+        if generator is None and generator_url:
+            generator = load_generator("openai", url=generator_url)
+        elif generator is None:
+            generator = load_generator("extractive", encoder=self.encoder, split=sentence_spans)
+        return answer(question, hits, generator)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    @needs_scope
+    def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
+        """Those of the chunks that exist in scope, in the order asked for."""
+        if isinstance(chunk_ids, str):
+            raise BadArgument("chunk_ids is a list of ids")
+        return self._store.get(list(chunk_ids), scope=scope)
+
+    @needs_scope
+    def count(
+        self,
+        *,
+        scope: Scope,
+        note_type: Names = None,
+        section: Names = None,
+        since: When = None,
+        until: When = None,
+    ) -> int:
+        """How many chunks are in scope."""
+        return self._store.count(scope=scope, filters=_filters(note_type, section, since, until))
+
+    @needs_scope
+    def facets(
+        self,
+        field: str,
+        *,
+        scope: Scope,
+        note_type: Names = None,
+        section: Names = None,
+        since: When = None,
+        until: When = None,
+    ) -> dict[str, int]:
+        """Chunks per value of `patient_id`, `encounter_id`, `note_id`, `note_type` or `section`.
+
+        Most frequent first. Note types are in lower case, sections by their usual names.
+        """
+        filters = _filters(note_type, section, since, until)
+        return self._store.facets(field, scope=scope, filters=filters)
+
+    def info(self) -> dict[str, Any]:
+        """Where it is, how it was made and how much it holds; no patient is named."""
+        everybody = AllPatients(reason="size of the index")
+        manifest = self._store.manifest
+        return {
+            "location": self.location,
+            "chunks": self._store.count(scope=everybody),
+            "notes": len(self._store.facets("note_id", scope=everybody)),
+            "patients": len(self._store.facets("patient_id", scope=everybody)),
+            "encoder": manifest["encoder"]["name"],
+            "dimension": manifest["dimension"],
+            "fingerprint": manifest["encoder"]["fingerprint"],
+            "chunker": manifest["chunker"],
+            "schema": manifest["schema"],
+        }
+
+    # -- parts -------------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded now if it was not."""
+        if self._encoder is None:
+            encoder = load_encoder(self._store.manifest["encoder"]["name"])
+            self._check(encoder.fingerprint)
+            self._encoder = encoder
+        return self._encoder
+
+    @property
+    def chunker(self) -> Chunker:
+        """The chunker that the index was made with."""
+        if self._chunker is None:
+            made = self._store.manifest["chunker"]
+            self._chunker = _build_chunker(made["name"], made["options"], self.encoder)
+        return self._chunker
+
+    def close(self) -> None:
+        """Flush and let go of the store; also done at the end of a `with` block."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"EhrIndex({self.location!r}, encoder={self._store.manifest['encoder']['name']!r})"
+
+    def _retriever(self, mode: str) -> Retriever:
+        if mode not in self._retrievers:
+            encoder = None if mode == "lexical" else self.encoder
+            self._retrievers[mode] = load_retriever(mode, encoder=encoder, store=self._store)
+        return self._retrievers[mode]
+
+    def _rejects_file(self) -> Path:
+        folder = getattr(self._store, "folder", None)
+        return folder / "rejects.jsonl" if folder else Path("rejects.jsonl")
+
+    def _check(self, given: Fingerprint) -> None:
+        """Compare what decides the vectors; a name or revision means nothing beside the hash."""
+        try:
+            held = Fingerprint(**self._store.manifest["encoder"]["fingerprint"])
+        except (KeyError, TypeError):
+            raise StoreError(f"{self.location} does not say which encoder made it") from None
+        ignored = {"model", "revision"}
+        differ = [
+            name
+            for name, value in asdict(held).items()
+            if name not in ignored and value != getattr(given, name)
+        ]
+        if differ:
+            raise EncoderMismatch(
+                f"{self.location} was made with {held}, not with {given} (they differ in "
+                f"{', '.join(differ)}): open it with its own encoder, or index into a new store"
+            )
+
+    def _check_chunker(self, name: str | None, options: Mapping[str, Any] | None) -> None:
+        made = self._store.manifest["chunker"]
+        other_name = name is not None and name != made["name"]
+        if other_name or (options is not None and dict(options) != made["options"]):
+            raise BadArgument(
+                f"{self.location} was made with chunker {made['name']!r} {made['options']}: "
+                "leave chunker out, or index into a new store"
+            )
+
+
+def _loaded(encoder: str | Encoder | None) -> Encoder | None:
+    return load_encoder(encoder) if isinstance(encoder, str) else encoder
+
+
+def _build_chunker(name: str, options: Mapping[str, Any], encoder: Encoder) -> Chunker:
+    return load_chunker(
+        name, count_tokens=encoder.count_tokens, max_tokens=encoder.max_tokens, **options
+    )
+
+
+def _by_patient(hits: Sequence[Hit], per_patient: int) -> list[PatientHits]:
+    groups: dict[str, list[Hit]] = {}
+    for hit in hits:
+        if hit.chunk.patient_id is not None:
+            groups.setdefault(hit.chunk.patient_id, []).append(hit)
+    return [
+        PatientHits(patient, group[0].score, tuple(group[:per_patient]))
+        for patient, group in groups.items()
+    ]
+
+
+def _id(value: object, what: str) -> str:
+    try:
+        return as_id(value)
+    except ValueError as problem:
+        raise BadArgument(f"{what} {problem}") from None
+
+
+def _check_words(text: object, what: str) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise BadArgument(f"the {what} is empty or is not text")
+
+
+def _filters(note_type: Names, section: Names, since: When, until: When) -> Filters:
+    sections = _names(section, "section")
+    return Filters(
+        note_types=_names(note_type, "note_type"),
+        sections=None if sections is None else tuple(map(canonical, sections)),
+        since=_time(since, "since"),
+        until=_end_of_day(until, _time(until, "until")),
+    )
+
+
+def _names(value: Names, what: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(name, str) for name in names):
+        raise BadArgument(f"{what} is a name or a list of names")
+    return names
+
+
+def _time(value: When, what: str) -> datetime | None:
+    try:
+        return as_time(value)
+    except ValueError as problem:
+        raise BadArgument(f"{what} {problem}") from None
+
+
+def _end_of_day(given: When, moment: datetime | None) -> datetime | None:
+    day_only = isinstance(given, str) and len(given.strip()) <= len("2180-05-07")
+    if moment and (day_only or (isinstance(given, date) and not isinstance(given, datetime))):
+        return datetime.combine(moment.date(), time.max)
+    return moment

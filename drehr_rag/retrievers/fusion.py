@@ -1,0 +1,58 @@
+"""Make one ranking of two: by ranks (reciprocal rank fusion) or by relative scores."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from drehr_rag.types import Chunk, Hit
+
+RRF_K = 60
+"""Cormack, Clarke and Büttcher 2009, the constant of reciprocal rank fusion."""
+
+DENSE_SHARE = 0.3
+"""Share of the dense score. Chosen on devset/mtsamples, reported on devset/vaers2004
+(docs/measurements.md): there it is better than BM25 alone, which plain RRF is not."""
+
+Fusion = Callable[[Mapping[str, Sequence[Hit]]], list[Hit]]
+
+
+def reciprocal_ranks(rankings: Mapping[str, Sequence[Hit]]) -> list[Hit]:
+    """Score a chunk by the sum of 1 / (60 + rank) over the rankings that have it."""
+    return _fused(
+        {
+            stage: {hit.chunk.chunk_id: 1 / (RRF_K + rank) for rank, hit in enumerate(hits, 1)}
+            for stage, hits in rankings.items()
+        },
+        rankings,
+    )
+
+
+def relative_scores(rankings: Mapping[str, Sequence[Hit]]) -> list[Hit]:
+    """Score a chunk by 0.3 of its relative cosine and 0.7 of its relative BM25 score.
+
+    BM25 is divided by the best; zero is no word in common. A cosine has no such zero, so it is
+    placed between the worst and the best that were retrieved. A ranking without a chunk adds 0.
+    """
+    dense, lexical = rankings["dense"], rankings["lexical"]
+    low = dense[-1].score if dense else 0.0
+    reach = (dense[0].score - low) or 1.0 if dense else 1.0
+    top = (lexical[0].score or 1.0) if lexical else 1.0
+    parts = {
+        "dense": {h.chunk.chunk_id: DENSE_SHARE * (h.score - low) / reach for h in dense},
+        "lexical": {h.chunk.chunk_id: (1 - DENSE_SHARE) * h.score / top for h in lexical},
+    }
+    return _fused(parts, rankings)
+
+
+def _fused(
+    parts: Mapping[str, Mapping[str, float]], rankings: Mapping[str, Sequence[Hit]]
+) -> list[Hit]:
+    chunks: dict[str, Chunk] = {}
+    scores: dict[str, dict[str, float]] = {}
+    for stage, hits in rankings.items():
+        for hit in hits:
+            chunks[hit.chunk.chunk_id] = hit.chunk
+            scores.setdefault(hit.chunk.chunk_id, {})[stage] = hit.score
+    totals = {
+        chunk_id: sum(part.get(chunk_id, 0.0) for part in parts.values()) for chunk_id in chunks
+    }
+    order = sorted(totals, key=lambda chunk_id: (-totals[chunk_id], chunk_id))
+    return [Hit(chunks[i], totals[i], scores[i]) for i in order]
