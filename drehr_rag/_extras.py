@@ -22,5 +22,5 @@ def require(module: str, *, extra: str) -> ModuleType:
         if missing.name is None or not module.startswith(missing.name.split(".")[0]):
             raise
         raise MissingExtra(
-            f"{module.split('.')[0]} is not installed: pip install 'drehr-rag[{extra}]'"
+            f"{module.split('.', maxsplit=1)[0]} is not installed: pip install 'drehr-rag[{extra}]'"
         ) from missing

@@ -187,6 +187,3 @@ def _batches(rows: Iterable[Note | Reject], size: int) -> Iterator[list[Note | R
     iterator = iter(rows)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-

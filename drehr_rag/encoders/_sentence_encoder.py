@@ -2,8 +2,8 @@
 
 import os
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -123,7 +123,8 @@ class SentenceEncoder:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(vectors).all() or not lengths.all():
             raise EncoderError(f"{self.name} gave vectors that are not finite or are zero")
-        return vectors / lengths
+        unit: Vectors = vectors / lengths
+        return unit
 
 
 def sentence_encoder(
@@ -161,10 +162,13 @@ def sentence_encoder(
     device = device or best_device()
     kwargs = {"dtype": best_dtype(precision, device)}
     try:
-        if cls:
-            loaded = _with_cls(library, folder, device, kwargs, max_tokens)
-        else:
-            loaded = library.SentenceTransformer(str(folder), device=device, model_kwargs=kwargs)
+        with _quiet():
+            if cls:
+                loaded = _with_cls(library, folder, device, kwargs, max_tokens)
+            else:
+                loaded = library.SentenceTransformer(
+                    str(folder), device=device, model_kwargs=kwargs
+                )
     except (OSError, ValueError, KeyError, RuntimeError) as problem:
         raise EncoderError(f"{folder} cannot be loaded as a model: {problem}") from problem
     if max_tokens is not None:
@@ -181,7 +185,20 @@ def sentence_encoder(
         dimension=int(loaded.get_embedding_dimension()),
         revision=revision,
     )
-    return SentenceEncoder(name, loaded, replace(fingerprint))
+    return SentenceEncoder(name, loaded, fingerprint)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar for reading a file of weights."""
+    logging = require("transformers.utils.logging", extra="local")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _passage_prompt(prompts: dict[str, str]) -> str:

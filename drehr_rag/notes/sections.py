@@ -50,7 +50,13 @@ USUAL: dict[str, tuple[str, ...]] = {
         "physical",
     ),
     "vital signs": ("vitals", "vs", "obs"),
-    "laboratory data": ("labs", "laboratory", "lab data", "laboratory results", "pertinent results"),
+    "laboratory data": (
+        "labs",
+        "laboratory",
+        "lab data",
+        "laboratory results",
+        "pertinent results",
+    ),
     "imaging": ("radiology", "radiographs", "studies", "diagnostic studies"),
     "indication": ("clinical indication", "indications"),
     "technique": (),
@@ -124,4 +130,4 @@ def _is_heading(title: str, colon: bool, rest: str) -> bool:
     capitals = title.isupper() and len(title) > 3
     if colon:
         return not rest or usual or capitals
-    return not rest and (capitals and len(words) <= 5 or usual and title[0].isupper())
+    return not rest and ((capitals and len(words) <= 5) or (usual and title[0].isupper()))

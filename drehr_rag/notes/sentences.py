@@ -5,14 +5,58 @@ A sentence ends at . ! or ? before white space and something that may start one 
 follows a line too short to have been wrapped.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 
 _ABBREVIATIONS = frozenset(
-    "dr mr mrs ms st vs no approx pt pts dept fig inc etc e.g i.e b.i.d t.i.d q.i.d q.d q.h.s "
-    "p.o p.r.n i.v i.m a.m p.m m.d d.o ph.d r.n h.s p.r s.c s.l subq mg ml kg cm mm".split()
+    [
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "st",
+        "vs",
+        "no",
+        "approx",
+        "pt",
+        "pts",
+        "dept",
+        "fig",
+        "inc",
+        "etc",
+        "e.g",
+        "i.e",
+        "b.i.d",
+        "t.i.d",
+        "q.i.d",
+        "q.d",
+        "q.h.s",
+        "p.o",
+        "p.r.n",
+        "i.v",
+        "i.m",
+        "a.m",
+        "p.m",
+        "m.d",
+        "d.o",
+        "ph.d",
+        "r.n",
+        "h.s",
+        "p.r",
+        "s.c",
+        "s.l",
+        "subq",
+        "mg",
+        "ml",
+        "kg",
+        "cm",
+        "mm",
+    ]
 )
-_UNITS_END_SENTENCES = frozenset("p.r.n b.i.d t.i.d q.i.d q.d q.h.s a.m p.m mg ml kg cm mm".split())
+_UNITS_END_SENTENCES = frozenset(
+    ["p.r.n", "b.i.d", "t.i.d", "q.i.d", "q.d", "q.h.s", "a.m", "p.m", "mg", "ml", "kg", "cm", "mm"]
+)
 _STOP = re.compile(r"[.!?]+[\"')\]]*(?=\s)|\n")
 _ITEM = re.compile(r"[ \t]*(?:[-*•+][ \t]|\d{1,2}[.)][ \t]|[A-Za-z][)][ \t]|#)")
 _WRAPPED = 60
@@ -26,7 +70,7 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     """
     stop = len(text) if end is None else end
     edges = [start, *_edges(text, start, stop), stop]
-    spans = (_trim(text, a, b) for a, b in zip(edges, edges[1:], strict=False))
+    spans = (_trim(text, a, b) for a, b in itertools.pairwise(edges))
     return [span for span in spans if span]
 
 

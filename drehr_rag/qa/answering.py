@@ -67,7 +67,9 @@ def answer(question: str, hits: Sequence[Hit], generator: Generator) -> Answer:
 
 def _request(question: str, hits: Sequence[Hit]) -> GenerationRequest:
     template = files("drehr_rag.qa").joinpath("prompts/answer.md").read_text("utf-8")
-    passages = "\n\n".join(f"[{n}] {_heading(hit)}\n{hit.chunk.source}" for n, hit in _counted(hits))
+    passages = "\n\n".join(
+        f"[{n}] {_heading(hit)}\n{hit.chunk.source}" for n, hit in _counted(hits)
+    )
     return GenerationRequest(
         prompt=template.format(passages=passages, question=question),
         question=question,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from drehr_rag.protocols import Encoder, Store
+from drehr_rag.protocols import Encoder, Retriever, Store
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.fusion import Fusion, relative_scores
 from drehr_rag.retrievers.lexical import LexicalRetriever
@@ -23,7 +23,7 @@ class HybridRetriever:
 
     def __init__(self, encoder: Encoder, store: Store, fusion: Fusion) -> None:
         """Keep the parts."""
-        self._sides = {
+        self._sides: dict[str, Retriever] = {
             "dense": DenseRetriever(encoder, store),
             "lexical": LexicalRetriever(store),
         }

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from drehr_rag.errors import BadArgument, ScopeError, StoreError, UnknownName
 from drehr_rag._scope import needs_scope
+from drehr_rag.errors import BadArgument, ScopeError, StoreError, UnknownName
 from drehr_rag.protocols import NoteState
 from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
 from drehr_rag.stores._where import NO_FILTERS, Among, Where, admits, narrow
@@ -116,9 +116,7 @@ class ScopedStore(ABC):
         return 0 if where is None else self._count(where)
 
     @needs_scope
-    def facets(
-        self, field: str, *, scope: Scope, filters: Filters = NO_FILTERS
-    ) -> dict[str, int]:
+    def facets(self, field: str, *, scope: Scope, filters: Filters = NO_FILTERS) -> dict[str, int]:
         """Chunks per value of a field, most frequent first, then by value.
 
         Args:

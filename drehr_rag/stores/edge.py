@@ -73,7 +73,7 @@ class EdgeStore(ScopedStore):
             raise StoreDamaged(f"{self.folder} has lost its manifest.json. {REMEDY}")
         raise StoreMissing(
             f"there is no store at {self.folder}: make it with "
-            f"drehr-rag index NOTES --store {self.folder}"
+            f"drehr-rag index NOTES --store {self.folder} --encoder offline"
         )
 
     def _make_folder(self) -> None:
@@ -208,15 +208,11 @@ class EdgeStore(ScopedStore):
     def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
         return self._query([(v.tolist(), "dense") for v in vectors], where, k)
 
-    def _matching(
-        self, vectors: Sequence[SparseVector], where: Where, k: int
-    ) -> list[list[Row]]:
+    def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
         sparse = [q.SparseVector(list(v.indices), list(v.values)) for v in vectors]
         return self._query([(vector, "lexical") for vector in sparse], where, k)
 
-    def _query(
-        self, vectors: Sequence[tuple[Any, str]], where: Where, k: int
-    ) -> list[list[Row]]:
+    def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
         shard = self._open()
         exact = shard.info().points_count < EXACT_BELOW
         requests = [

@@ -40,9 +40,7 @@ class MemoryStore(ScopedStore):
         scores = _unit(vectors) @ _unit(rows).T
         return [_best(points, row, k) for row in scores]
 
-    def _matching(
-        self, vectors: Sequence[SparseVector], where: Where, k: int
-    ) -> list[list[Row]]:
+    def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
         frequency = Counter(i for point in self._points.values() for i in point[2].indices)
         points = self._select(where)
         return [self._bm25(vector, points, frequency, k) for vector in vectors]
@@ -82,7 +80,8 @@ class MemoryStore(ScopedStore):
 
 def _unit(vectors: Vectors) -> Vectors:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths == 0, 1, lengths)
+    unit: Vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+    return unit
 
 
 def _best(points: Sequence[Point], scores: Any, k: int) -> list[Row]:

@@ -117,14 +117,10 @@ class ServerStore(ScopedStore):
     def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
         return self._query([(v.tolist(), "dense") for v in vectors], where, k)
 
-    def _matching(
-        self, vectors: Sequence[SparseVector], where: Where, k: int
-    ) -> list[list[Row]]:
+    def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
         return self._query([(_sparse(vector), "lexical") for vector in vectors], where, k)
 
-    def _query(
-        self, vectors: Sequence[tuple[Any, str]], where: Where, k: int
-    ) -> list[list[Row]]:
+    def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
         exact = self._count(()) < EXACT_BELOW
         requests = [
             models.QueryRequest(
@@ -190,7 +186,7 @@ def _batches(points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
     batch: list[models.PointStruct] = []
     size = 0
     for point_id, dense, sparse, payload in points:
-        vector = {"dense": list(dense), "lexical": _sparse(sparse)}
+        vector: dict[str, Any] = {"dense": list(dense), "lexical": _sparse(sparse)}
         size += 20 * (len(dense) + 2 * len(sparse.indices)) + len(json.dumps(payload))
         if batch and size > REQUEST_BYTES:
             yield batch

@@ -34,9 +34,7 @@ class Fields:
 
     def with_defaults(self, columns: Mapping[str, str], **constants: str) -> "Fields":
         """The same, where the user said nothing about a field."""
-        return Fields(
-            {**columns, **self.columns}, {**constants, **self.constants}, self.metadata
-        )
+        return Fields({**columns, **self.columns}, {**constants, **self.constants}, self.metadata)
 
     def note(self, row: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:
         """The row as a note, or a `Reject` that names the field and what is wrong with it."""

@@ -64,9 +64,7 @@ def rows(
             yield _note(row, header, fields, str(path), start)
 
 
-def _note(
-    row: list[str], header: list[str], fields: Fields, file: str, line: int
-) -> Note | Reject:
+def _note(row: list[str], header: list[str], fields: Fields, file: str, line: int) -> Note | Reject:
     if len(row) != len(header):
         return Reject(file, line, f"{len(row)} fields where the header has {len(header)}")
     if any(BAD <= character <= "\udcff" for value in row for character in value):

@@ -1,0 +1,64 @@
+"""The command line: one module a command.
+
+Exit codes: 0 done; 1 it failed; 2 the command was not meant like this; 130 interrupted.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from drehr_rag import __version__
+from drehr_rag._registry import find, names
+from drehr_rag.errors import BadArgument, DrehrError, ScopeError, ScopeRequired
+
+app = typer.Typer(
+    name="drehr-rag",
+    help="Search clinical notes and answer questions from them, with citations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"drehr-rag {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Search clinical notes and answer questions from them, with citations."""
+
+
+for _name in names(__name__):
+    app.command(_name)(find(__name__, _name).command)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line, not in a traceback."""
+    try:
+        app()
+    except (BadArgument, ScopeError, ScopeRequired) as problem:
+        _fail(problem, 2)
+    except DrehrError as problem:
+        _fail(problem, 1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _fail(problem: DrehrError, code: int) -> None:
+    message = Text.assemble(("error: ", "bold red"), str(problem))
+    Console(stderr=True, soft_wrap=True).print(message)
+    sys.exit(code)

@@ -1,0 +1,114 @@
+"""Options that several commands share: store, scope, filters."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from drehr_rag.errors import BadArgument, ScopeRequired
+from drehr_rag.types import AllPatients, Cohort, Encounter, Patient, Scope
+
+Store = Annotated[
+    str, typer.Option("--store", help="Folder, or http://host:6333/collection.", metavar="PLACE")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+EncoderName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--encoder",
+        help="offline, dr-ehr-small, dr-ehr-small:FOLDER, or any sentence-transformers model. "
+        "A store remembers its own.",
+    ),
+]
+
+PatientId = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--patient", help="Search this patient's notes.", metavar="ID"),
+]
+EncounterId = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--encounter", help="With --patient: only this stay.", metavar="ID"),
+]
+CohortFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--cohort", help="Search these patients: a file, one id a line.", metavar="FILE"),
+]
+Everybody = Annotated[
+    bool, typer.Option("--all-patients", help="Search everybody's notes; needs --reason.")
+]
+Reason = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--reason", help="Why everybody's notes are searched.", metavar="TEXT"),
+]
+NoteTypes = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--note-type", help="Only this type of note; may be repeated."),
+]
+Sections = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--section", help='Only under this heading ("PMH"); may be repeated.'),
+]
+Since = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--since", help="Only notes from this date on.", metavar="DATE"),
+]
+Until = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--until", help="Only notes up to this date.", metavar="DATE"),
+]
+
+
+def scope_of(
+    patient: str | None,
+    encounter: str | None,
+    cohort: Path | None,
+    everybody: bool,
+    reason: str | None,
+) -> Scope:
+    """The one scope that was asked for.
+
+    Raises:
+        ScopeRequired: None was, or more than one.
+        BadArgument: The cohort's file cannot be read.
+    """
+    if sum((patient is not None, cohort is not None, everybody)) != 1:
+        raise ScopeRequired(
+            "say whose notes to search, once: --patient ID [--encounter ID], --cohort FILE, or "
+            '--all-patients --reason "trial screening"'
+        )
+    if encounter is not None and patient is None:
+        raise ScopeRequired("an encounter is named with its patient: --patient ID --encounter ID")
+    if patient is not None:
+        return Patient(patient) if encounter is None else Encounter(patient, encounter)
+    if cohort is not None:
+        return Cohort(_ids(cohort))
+    return AllPatients(reason or "")
+
+
+def _ids(path: Path) -> list[str]:
+    try:
+        text = path.read_text("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadArgument(f"cannot read the cohort {path}: {type(problem).__name__}") from None
+    if text.startswith("["):
+        try:
+            return list(json.loads(text))
+        except ValueError:
+            raise BadArgument(f"the cohort {path} is broken JSON") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def pairs(values: list[str] | None, option: str) -> dict[str, str]:
+    """`["a=b"]` as `{"a": "b"}`.
+
+    Raises:
+        BadArgument: One has no equals sign.
+    """
+    found = {}
+    for value in values or []:
+        name, equals, content = value.partition("=")
+        if not equals or not name or not content:
+            raise BadArgument(f"{option} takes FIELD=VALUE, not {value!r}")
+        found[name] = content
+    return found

@@ -1,0 +1,145 @@
+"""Records for people (rich) and for programs (JSON)."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from drehr_rag.types import Answer, Chunk, Citation, Hit, PatientHits
+
+WIDTH = 320
+"""Characters of a passage that are shown."""
+
+_WORD = re.compile(r"\w+")
+
+
+def console() -> Console:
+    """Standard output; plain where it is no terminal."""
+    return Console(highlight=False, soft_wrap=not Console().is_terminal)
+
+
+def print_json(content: Any) -> None:
+    """JSON on standard output."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+
+
+def hit_record(hit: Hit) -> dict[str, Any]:
+    """A hit for programs."""
+    chunk = hit.chunk
+    return {
+        "score": hit.score,
+        "scores": dict(hit.scores),
+        "patient_id": chunk.patient_id,
+        "encounter_id": chunk.encounter_id,
+        "note_id": chunk.note_id,
+        "note_type": chunk.note_type,
+        "written_at": chunk.written_at.isoformat() if chunk.written_at else None,
+        "section": chunk.section,
+        "start": chunk.start,
+        "end": chunk.end,
+        "chunk_id": chunk.chunk_id,
+        "text": chunk.source,
+        "metadata": dict(chunk.metadata),
+    }
+
+
+def group_record(group: PatientHits) -> dict[str, Any]:
+    """A patient's hits for programs."""
+    return {
+        "patient_id": group.patient_id,
+        "score": group.score,
+        "hits": [hit_record(hit) for hit in group.hits],
+    }
+
+
+def answer_record(answer: Answer) -> dict[str, Any]:
+    """An answer for programs."""
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "abstained": answer.abstained,
+        "reason": answer.reason,
+        "removed": answer.removed,
+        "sentences": [
+            {"text": s.text, "citations": [_citation_record(c) for c in s.citations]}
+            for s in answer.sentences
+        ],
+    }
+
+
+def _citation_record(citation: Citation) -> dict[str, Any]:
+    written = citation.written_at.isoformat() if citation.written_at else None
+    return {**asdict(citation), "written_at": written}
+
+
+def show_hits(hits: Sequence[Hit], query: str, out: Console) -> None:
+    """Hits, one under the other."""
+    for number, hit in enumerate(hits, 1):
+        head = Text.assemble((f"{number:>2}. ", "bold"), (f"{hit.score:.3f}  ", "dim"))
+        head.append(_place(hit.chunk))
+        out.print(head)
+        out.print(Text("    ") + passage(hit.chunk.source, query))
+
+
+def show_answer(answer: Answer, out: Console) -> None:
+    """The answer, then what it cites."""
+    if answer.abstained:
+        out.print(Text.assemble(("No answer: ", "bold yellow"), answer.reason or ""))
+        return
+    numbers = {citation: n for n, citation in enumerate(answer.citations, 1)}
+    for sentence in answer.sentences:
+        marks = "".join(f"[{numbers[c]}]" for c in sentence.citations)
+        out.print(Text.assemble(" ".join(sentence.text.split()), (f" {marks}", "cyan")))
+    out.print()
+    for citation, number in numbers.items():
+        out.print(Text.assemble((f"[{number}] ", "cyan"), _place(citation)))
+        quote = " ".join(citation.quote.split())
+        out.print(Text.assemble("    ", (f"“{quote}”", "italic")))
+
+
+def _place(item: Chunk | Citation) -> Text:
+    written = item.written_at.date().isoformat() if item.written_at else None
+    known = [f"patient {item.patient_id}", item.note_type, written]
+    place = Text("  ".join(part for part in known if part))
+    if item.section:
+        place.append(f"  § {item.section}", "bold magenta")
+    place.append(f"  {item.note_id}:{item.start}-{item.end}", "dim")
+    return place
+
+
+def passage(text: str, query: str) -> Text:
+    """A passage on one line, around its first matched word, matched words standing out."""
+    line = " ".join(text.split())
+    starts = [match.start() for match in _matches(line, query)]
+    first = max(0, starts[0] - WIDTH // 4) if starts and starts[0] > WIDTH // 2 else 0
+    window = line[first : first + WIDTH]
+    shown = Text(("… " if first else "") + window + (" …" if first + WIDTH < len(line) else ""))
+    for match in _matches(shown.plain, query):
+        shown.stylize("bold yellow", match.start(), match.end())
+    return shown
+
+
+def _matches(line: str, query: str) -> list[re.Match[str]]:
+    wanted = {_stem(word) for word in _WORD.findall(query) if len(word) > 1}
+    return [match for match in _WORD.finditer(line) if _stem(match[0]) in wanted]
+
+
+def _stem(word: str) -> str:
+    lower = word.lower()
+    return lower[:-1] if len(lower) > 3 and lower.endswith("s") else lower
+
+
+__all__ = [
+    "answer_record",
+    "console",
+    "group_record",
+    "hit_record",
+    "passage",
+    "print_json",
+    "show_answer",
+    "show_hits",
+]

@@ -1,0 +1,56 @@
+"""`drehr-rag ask`: an answer from the notes, with citations."""
+
+from typing import Annotated, Optional
+
+import typer
+
+from drehr_rag.cli import _options as o
+from drehr_rag.cli._show import answer_record, console, print_json, show_answer
+from drehr_rag.generators import load_generator
+from drehr_rag.index import EhrIndex
+
+
+def command(
+    question: Annotated[str, typer.Argument(help="In plain words.")],
+    store: o.Store,
+    patient: o.PatientId = None,
+    encounter: o.EncounterId = None,
+    cohort: o.CohortFile = None,
+    all_patients: o.Everybody = False,
+    reason: o.Reason = None,
+    generator_url: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="An OpenAI-compatible server, e.g. http://localhost:8000/v1."),
+    ] = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The model's name on that server, if it serves several."),
+    ] = None,
+    note_type: o.NoteTypes = None,
+    section: o.Sections = None,
+    since: o.Since = None,
+    until: o.Until = None,
+    json: o.Json = False,
+) -> None:
+    """Answer a question; every sentence is cited, or there is no answer.
+
+    Without --generator-url the notes' own best sentences are quoted.
+
+    [bold]Example:[/bold] drehr-rag ask "Why was metformin stopped?" --store ./ehr.idx --patient p1
+    """
+    scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
+    generator = load_generator("openai", url=generator_url, model=model) if generator_url else None
+    with EhrIndex.open(store) as index:
+        answer = index.ask(
+            question,
+            scope=scope,
+            generator=generator,
+            note_type=note_type,
+            section=section,
+            since=since,
+            until=until,
+        )
+    if json:
+        print_json(answer_record(answer))
+    else:
+        show_answer(answer, console())

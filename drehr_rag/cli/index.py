@@ -1,0 +1,105 @@
+"""`drehr-rag index`: notes into a store."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from drehr_rag.cli._options import EncoderName, Json, Store, pairs
+from drehr_rag.cli._show import console, print_json
+from drehr_rag.index import EhrIndex
+from drehr_rag.notes.readers import Fields
+from drehr_rag.types import IndexReport
+
+
+def command(
+    sources: Annotated[list[Path], typer.Argument(help="Files or folders of notes.")],
+    store: Store,
+    encoder: EncoderName = None,
+    format: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="jsonl, csv, text, mimic3, mimic4 or fhir; recognised if not given."),
+    ] = None,
+    column: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="FIELD=COLUMN, e.g. patient_id=subject_id; may be repeated."),
+    ] = None,
+    constant: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="FIELD=VALUE for every note, e.g. note_type=Report."),
+    ] = None,
+    metadata: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Further column to keep with each note; may be repeated."),
+    ] = None,
+    chunker: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="sections (default) or words."),
+    ] = None,
+    cleaning: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="For --chunker words: dr_ehr or cliniq."),
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first unreadable row.")] = False,
+    rejects: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File for unreadable rows; by default in the store."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Index clinical notes. Run it again after an interruption or a change: it goes on from there.
+
+    [bold]Example:[/bold] drehr-rag index notes.jsonl.gz --store ./ehr.idx --encoder offline
+    --column patient_id=subject_id
+    """
+    fields = Fields(pairs(column, "--column"), pairs(constant, "--set"), tuple(metadata or ()))
+    options = {"cleaning": cleaning} if cleaning else None
+    reports: dict[str, IndexReport] = {}
+    with EhrIndex.open(store, encoder=encoder, chunker=chunker, chunker_options=options) as index:
+        for source in sources:
+            with _progress(quiet=json) as bar:
+                reports[str(source)] = index.add(
+                    source,
+                    format=format,
+                    fields=fields,
+                    strict=strict,
+                    rejects=rejects,
+                    progress=partial(_show, bar, bar.add_task(f"{source.name}: reading")),
+                )
+    if json:
+        print_json({name: asdict(report) for name, report in reports.items()})
+    else:
+        console().print(report_table(reports))
+
+
+def _show(bar: Progress, task: TaskID, report: IndexReport) -> None:
+    speed = report.chunks / report.seconds if report.seconds else 0
+    text = f"{report.read} notes read, {report.chunks} chunks written, {speed:.0f} a second"
+    bar.update(task, description=text)
+
+
+def _progress(*, quiet: bool) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
+
+
+def report_table(reports: dict[str, IndexReport]) -> Table:
+    """What was done, a column a source."""
+    table = Table("notes", *(Path(name).name for name in reports))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for number in ("read", "indexed", "unchanged", "replaced", "rejected"):
+        table.add_row(number, *(str(getattr(r, number)) for r in reports.values()))
+    table.add_section()
+    table.add_row("chunks", *(str(r.chunks) for r in reports.values()))
+    table.add_row("truncated", *(str(r.truncated) for r in reports.values()))
+    table.add_row("seconds", *(f"{r.seconds:.1f}" for r in reports.values()))
+    files = {report.rejects_file for report in reports.values() if report.rejects_file}
+    if files:
+        table.caption = "why rows were rejected: " + ", ".join(sorted(files))
+    return table

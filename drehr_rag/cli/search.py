@@ -1,0 +1,74 @@
+"""`drehr-rag search`: the passages that fit a query."""
+
+from typing import Annotated, cast
+
+import typer
+from rich.text import Text
+
+from drehr_rag.cli import _options as o
+from drehr_rag.cli._show import console, group_record, hit_record, print_json, show_hits
+from drehr_rag.index import EhrIndex
+from drehr_rag.types import Mode
+
+
+def command(
+    query: Annotated[str, typer.Argument(help="A clinical entity or a few words.")],
+    store: o.Store,
+    patient: o.PatientId = None,
+    encounter: o.EncounterId = None,
+    cohort: o.CohortFile = None,
+    all_patients: o.Everybody = False,
+    reason: o.Reason = None,
+    k: Annotated[int, typer.Option("-k", help="How many hits, or patients.")] = 10,
+    mode: Annotated[str, typer.Option(help="hybrid, dense, lexical or rrf.")] = "hybrid",
+    by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
+    per_patient: Annotated[int, typer.Option(help="Hits shown a patient.")] = 3,
+    note_type: o.NoteTypes = None,
+    section: o.Sections = None,
+    since: o.Since = None,
+    until: o.Until = None,
+    json: o.Json = False,
+) -> None:
+    """Search one patient, one stay, a cohort or everybody.
+
+    [bold]Example:[/bold] drehr-rag search "heart failure" --store ./ehr.idx --patient p1 -k 5
+    """
+    scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
+    chosen = cast(Mode, mode)
+    out = console()
+    with EhrIndex.open(store) as index:
+        if by_patient:
+            groups = index.search_patients(
+                query,
+                scope=scope,
+                k=k,
+                per_patient=per_patient,
+                mode=chosen,
+                note_type=note_type,
+                section=section,
+                since=since,
+                until=until,
+            )
+            if json:
+                print_json([group_record(group) for group in groups])
+            for group in [] if json else groups:
+                out.print(Text(f"patient {group.patient_id}  {group.score:.3f}", "bold"))
+                show_hits(group.hits, query, out)
+        else:
+            groups = []
+            hits = index.search(
+                query,
+                scope=scope,
+                k=k,
+                mode=chosen,
+                note_type=note_type,
+                section=section,
+                since=since,
+                until=until,
+            )
+            if json:
+                print_json([hit_record(hit) for hit in hits])
+            else:
+                show_hits(hits, query, out)
+        if not json and not (groups or (not by_patient and hits)):
+            out.print("nothing found in scope")

@@ -1,0 +1,51 @@
+"""An invented ward: notes, queries with judgments, and questions, for demo, tests, evaluation.
+
+Nobody in it ever lived. Judgments and evidence are stretches of the notes, so they hold whatever
+the chunker. The files were written by people who had not seen this package's code.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any, Literal
+
+from drehr_rag.errors import UnknownName
+from drehr_rag.types import Note
+
+Split = Literal["dev", "frozen"]
+
+
+def notes() -> list[Note]:
+    """The ward's notes, in the order of patient and time."""
+    return [Note.model_validate(row) for row in _rows("notes.jsonl")]
+
+
+def queries(split: Split | None = None) -> list[dict[str, Any]]:
+    """Queries: `query_id`, `text`, `split`; all of them, or those of one half."""
+    return _of_split("queries.jsonl", split)
+
+
+def qrels(split: Split | None = None) -> list[dict[str, Any]]:
+    """Judgments: `query_id`, `note_id`, `quote`, `start`, `end`, `match` (CliniQ's types)."""
+    wanted = {query["query_id"] for query in queries(split)}
+    return [row for row in _rows("qrels.jsonl") if row["query_id"] in wanted]
+
+
+def questions(split: Split | None = None) -> list[dict[str, Any]]:
+    """Questions: `question_id`, `patient_id`, `question`, `kind`, `answer`, `evidence`, `split`.
+
+    `evidence` is a list of `note_id`, `quote`, `start`, `end`; empty, with `answer` None, where
+    the notes do not tell.
+    """
+    return _of_split("questions.jsonl", split)
+
+
+def _of_split(name: str, split: str | None) -> list[dict[str, Any]]:
+    if split not in (None, "dev", "frozen"):
+        raise UnknownName(f"the ward has no split {split!r}: dev or frozen")
+    return [row for row in _rows(name) if split is None or row["split"] == split]
+
+
+def _rows(name: str) -> Iterator[dict[str, Any]]:
+    text = files(__name__).joinpath(name).read_text("utf-8")
+    yield from (json.loads(line) for line in text.split("\n") if line)
