@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from math import isnan
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -43,7 +44,7 @@ def as_id(value: object) -> str:
 
 
 def _optional_id(value: object) -> str | None:
-    blank = value is None or value == "" or (isinstance(value, float) and value != value)
+    blank = value is None or value == "" or (isinstance(value, float) and isnan(value))
     return None if blank else as_id(value)
 
 

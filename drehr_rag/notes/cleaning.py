@@ -34,8 +34,8 @@ _PIECES = {"dr_ehr": re.compile(r"\S+"), "cliniq": re.compile(r"[^ \n]+")}
 class Piece:
     """What lies between two spaces after cleaning, and where it stands in the raw text.
 
-    It is one word, but for CliniQ's cleaning next to a tab or another rare white space. Where a mark inside a word was deleted ("Dr.[**Name**]Lee" → "Dr.Lee"), the span reaches
-    over the mark.
+    It is one word, but for CliniQ's cleaning next to a tab or another rare white space. Where a
+    mark inside a word was deleted ("Dr.[**Name**]Lee" → "Dr.Lee"), the span reaches over the mark.
     """
 
     text: str

@@ -10,53 +10,10 @@ import re
 from collections.abc import Iterator
 
 _ABBREVIATIONS = frozenset(
-    [
-        "dr",
-        "mr",
-        "mrs",
-        "ms",
-        "st",
-        "vs",
-        "no",
-        "approx",
-        "pt",
-        "pts",
-        "dept",
-        "fig",
-        "inc",
-        "etc",
-        "e.g",
-        "i.e",
-        "b.i.d",
-        "t.i.d",
-        "q.i.d",
-        "q.d",
-        "q.h.s",
-        "p.o",
-        "p.r.n",
-        "i.v",
-        "i.m",
-        "a.m",
-        "p.m",
-        "m.d",
-        "d.o",
-        "ph.d",
-        "r.n",
-        "h.s",
-        "p.r",
-        "s.c",
-        "s.l",
-        "subq",
-        "mg",
-        "ml",
-        "kg",
-        "cm",
-        "mm",
-    ]
+    "dr mr mrs ms st vs no approx pt pts dept fig inc etc e.g i.e b.i.d t.i.d q.i.d q.d q.h.s "
+    "p.o p.r.n i.v i.m a.m p.m m.d d.o ph.d r.n h.s p.r s.c s.l subq mg ml kg cm mm".split()
 )
-_UNITS_END_SENTENCES = frozenset(
-    ["p.r.n", "b.i.d", "t.i.d", "q.i.d", "q.d", "q.h.s", "a.m", "p.m", "mg", "ml", "kg", "cm", "mm"]
-)
+_MAY_END = frozenset("p.r.n b.i.d t.i.d q.i.d q.d q.h.s a.m p.m mg ml kg cm mm".split())
 _STOP = re.compile(r"[.!?]+[\"')\]]*(?=\s)|\n")
 _ITEM = re.compile(r"[ \t]*(?:[-*•+][ \t]|\d{1,2}[.)][ \t]|[A-Za-z][)][ \t]|#)")
 _WRAPPED = 60
@@ -107,5 +64,5 @@ def _ends_sentence(text: str, dot: int, after: int, stop: int) -> bool:
         if not line.strip():
             return False  # "1. Aspirin": the number of a list item
     if text[dot] == "." and (word in _ABBREVIATIONS or re.fullmatch(r"[a-z]", word)):
-        return word in _UNITS_END_SENTENCES and rest[0].isupper()
+        return word in _MAY_END and rest[0].isupper()
     return not rest[0].islower()
