@@ -7,14 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from drehr_rag.errors import StoreMissing
+from drehr_rag.stores._payload import SCHEMA
 from drehr_rag.stores._scoped import Payload, Point, Row, ScopedStore
 from drehr_rag.stores._where import Where, admits
 from drehr_rag.types import SparseVector, Vectors
 
 
 def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "MemoryStore":
-    """A new, empty store; `location` is `:memory:`."""
-    return MemoryStore(manifest or {})
+    """A new, empty store; `location` is `:memory:`.
+
+    Raises:
+        StoreMissing: There is no manifest to make one with.
+    """
+    if manifest is None:
+        raise StoreMissing("a store in memory is always new: name an encoder to make it with")
+    return MemoryStore(manifest)
 
 
 class MemoryStore(ScopedStore):
@@ -26,7 +34,7 @@ class MemoryStore(ScopedStore):
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
         """Start empty."""
-        self.manifest = dict(manifest)
+        self.manifest = {**manifest, "schema": SCHEMA}
         self._points: dict[str, Point] = {}
 
     def _select(self, where: Where) -> list[Point]:

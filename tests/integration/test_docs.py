@@ -1,0 +1,88 @@
+"""Every snippet of the documentation runs, and prints what the documentation says it prints."""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drehr_rag import ward
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with the ward's notes as `notes.jsonl`, where snippets run."""
+    lines = [note.model_dump_json() for note in ward.notes()]
+    (tmp_path / "notes.jsonl").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def blocks(page):
+    return [(m[1], m[2]) for m in BLOCK.finditer(page.read_text())]
+
+
+def same(shown, printed):
+    """Equal line by line; a line `...` stands for any lines, `…` inside a line for any text."""
+    pattern = "\n".join(
+        r"[\s\S]*" if line.strip() == "..." else re.escape(line.rstrip()).replace("…", ".*")
+        for line in shown.strip("\n").split("\n")
+    )
+    text = "\n".join(line.rstrip() for line in printed.strip("\n").split("\n"))
+    return re.fullmatch(pattern, text) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_snippets(page, workplace):
+    names = {}
+    found = blocks(page)
+    for number, (language, code) in enumerate(found):
+        if language != "python":
+            continue
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(code, f"{page.name}[{number}]", "exec"), names)
+        following = found[number + 1] if number + 1 < len(found) else ("", "")
+        if following[0] == "text":
+            assert same(following[1], out.getvalue()), f"it printed:\n{out.getvalue()}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_console_sessions(page, workplace):
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    for language, text in blocks(page):
+        if language != "console":
+            continue
+        for session in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, _, shown = session.partition("\n")
+            run = subprocess.run(
+                shlex.split(command), capture_output=True, text=True, env=environment, check=False
+            )
+            printed = run.stdout + run.stderr
+            assert same(shown, printed), f"$ {command}\nprinted:\n{printed}"
+
+
+def test_there_are_snippets():
+    readme = [language for language, _ in blocks(ROOT / "README.md")]
+    assert readme.count("python") >= 2
+    assert readme.count("console") >= 2
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_examples(example, workplace):
+    assert len(example.read_text().splitlines()) < 60
+    run = subprocess.run(
+        [sys.executable, example], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
