@@ -156,7 +156,7 @@ class Chunk:
     note_type: str | None = None
     section: str | None = None
     written_at: datetime | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Hit:
 
     chunk: Chunk
     score: float
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

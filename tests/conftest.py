@@ -1,0 +1,104 @@
+"""What several tests share: the open data, stores of every kind, a few notes."""
+
+import os
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient
+
+from drehr_rag.stores import open_store
+from drehr_rag.stores.server import ServerStore
+from drehr_rag.types import Chunk, SparseVector
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of open clinical data; a test that needs it skips where it is absent."""
+    folder = Path(os.environ.get("DREHR_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the open data is not at {folder}: set DREHR_SHARED_DATA")
+    return folder
+
+
+KINDS = ["memory", "edge", "server-local", "server"]
+
+
+class Stores:
+    """Makes stores of a kind and cleans up after them."""
+
+    def __init__(self, kind, folder):
+        self.kind, self.folder, self.opened = kind, folder, []
+
+    def __call__(self, dimension=8, **manifest):
+        manifest = {"dimension": dimension, **manifest}
+        name = f"test-{uuid.uuid4()}"
+        if self.kind == "memory":
+            store = open_store(":memory:", manifest=manifest)
+        elif self.kind == "edge":
+            store = open_store(str(self.folder / name), manifest=manifest)
+        elif self.kind == "server-local":
+            store = ServerStore(QdrantClient(":memory:"), name, manifest=manifest)
+        else:
+            store = open_store(f"{os.environ['QDRANT_URL']}/{name}", manifest=manifest)
+        self.opened.append(store)
+        return store
+
+    def close(self):
+        for store in self.opened:
+            if self.kind == "server":
+                store._client.delete_collection(store.collection)
+            store.close()
+
+
+@pytest.fixture(params=KINDS)
+def new_store(request, tmp_path):
+    """A function that makes an empty store; once for every kind of store."""
+    if request.param == "server" and "QDRANT_URL" not in os.environ:
+        pytest.skip("no real Qdrant server: set QDRANT_URL")
+    stores = Stores(request.param, tmp_path)
+    yield stores
+    stores.close()
+
+
+def make_chunk(number, *, patient="p1", note=None, text=None, **fields):
+    """A chunk called `c<number>`."""
+    words = text or f"words of chunk {number}"
+    return Chunk(
+        chunk_id=f"c{number}",
+        note_id=note or f"n{number}",
+        patient_id=patient,
+        start=0,
+        end=len(words),
+        text=words,
+        source=words,
+        **fields,
+    )
+
+
+def random_vectors(rng, count, dimension=8):
+    """Unit vectors, shape (count, dimension)."""
+    vectors = rng.normal(size=(count, dimension)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def random_sparse(rng, count, terms=20, length=5):
+    """Sparse vectors over few terms, so that they overlap."""
+    return [
+        SparseVector(
+            tuple(int(i) for i in sorted(rng.choice(terms, length, replace=False))),
+            tuple(float(v) for v in rng.random(length) + 0.1),
+        )
+        for _ in range(count)
+    ]
+
+
+def put(store, chunks, dense, sparse, digest="d"):
+    """Write chunks as whole notes."""
+    of = {chunk.note_id: 0 for chunk in chunks}
+    for chunk in chunks:
+        of[chunk.note_id] += 1
+    store.upsert(chunks, dense, sparse, {note: (digest, count) for note, count in of.items()})

@@ -1,0 +1,238 @@
+"""What every store must do; `memory` is the reference that the others must agree with."""
+
+from datetime import datetime
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import make_chunk, put, random_sparse, random_vectors
+
+from drehr_rag.errors import BadArgument, ScopeRequired, StoreError, UnknownName
+from drehr_rag.stores import open_store
+from drehr_rag.types import AllPatients, Cohort, Encounter, Filters, Patient, SparseVector
+
+EVERYBODY = AllPatients(reason="test")
+TYPES = ["Discharge summary", "Radiology report", None]
+SECTIONS = ["plan", "family history", None]
+
+
+def ward(count=60, seed=0):
+    """Chunks of five patients and of nobody, with vectors."""
+    rng = np.random.default_rng(seed)
+    chunks = [
+        make_chunk(
+            i,
+            patient=None if i % 10 == 9 else f"p{i % 5}",
+            note=f"n{i // 3}",
+            encounter_id=f"e{i % 2}" if i % 7 else None,
+            note_type=TYPES[i % 3],
+            section=SECTIONS[(i // 2) % 3],
+            written_at=datetime(2180, 1 + i % 12, 1 + i % 28) if i % 4 else None,
+        )
+        for i in range(count)
+    ]
+    return chunks, random_vectors(rng, count), random_sparse(rng, count)
+
+
+SCOPES = [
+    EVERYBODY,
+    Patient("p1"),
+    Patient("nobody"),
+    Cohort(["p1", "p3", "stranger"]),
+    Cohort([]),
+    Encounter("p2", "e1"),
+]
+FILTERS = [
+    Filters(),
+    Filters(note_types=("discharge  SUMMARY",)),
+    Filters(sections=("plan", "family history")),
+    Filters(since=datetime(2180, 4, 1), until=datetime(2180, 9, 1)),
+    Filters(note_types=("Radiology report",), since=datetime(2180, 2, 1)),
+    Filters(note_types=()),
+]
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=range(len(FILTERS)))
+@pytest.mark.parametrize("scope", SCOPES, ids=lambda s: type(s).__name__)
+def test_agrees_with_the_reference(new_store, scope, filters):
+    chunks, dense, sparse = ward()
+    rng = np.random.default_rng(1)
+    queries, words = random_vectors(rng, 3), random_sparse(rng, 3)
+    found = []
+    for store in (open_store(":memory:", manifest={"dimension": 8}), new_store()):
+        put(store, chunks, dense, sparse)
+        where = {"scope": scope, "filters": filters}
+        found.append(
+            (
+                store.search_dense(queries, k=100, **where),
+                store.search_sparse(words, k=100, **where),
+                store.count(**where),
+                {f: store.facets(f, **where) for f in ("patient_id", "note_type", "section")},
+            )
+        )
+    reference, tested = found
+    for expected, given in zip(reference[0] + reference[1], tested[0] + tested[1], strict=True):
+        assert {h.chunk for h in given} == {h.chunk for h in expected}
+        scores = {h.chunk.chunk_id: h.score for h in expected}
+        for hit in given:
+            assert hit.score == pytest.approx(scores[hit.chunk.chunk_id], abs=1e-4)
+        assert [h.score for h in given] == sorted((h.score for h in given), reverse=True)
+    assert tested[2:] == reference[2:]
+    if scope == Cohort([]) or filters == Filters(note_types=()):
+        assert tested[0] == [[], [], []] and tested[2] == 0
+
+
+def test_chunks_of_nobody_are_reached_only_under_all_patients(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    nobody = {c.chunk_id for c in chunks if c.patient_id is None}
+    assert nobody <= {
+        h.chunk.chunk_id for h in store.search_dense(dense[:1], scope=EVERYBODY, k=99)[0]
+    }
+    everyone = Cohort([f"p{i}" for i in range(5)])
+    hits = store.search_dense(dense[:1], scope=everyone, k=99)[0]
+    assert len(hits) == len(chunks) - len(nobody)
+    assert store.get(sorted(nobody), scope=everyone) == []
+
+
+@pytest.mark.parametrize(
+    "no_scope", [None, "p1", {}, [], SimpleNamespace(patient_id="p1", reason="x"), AllPatients]
+)
+def test_only_a_scope_is_a_scope(new_store, no_scope):
+    store = new_store()
+    put(store, *ward(6))
+    for call in (
+        lambda **k: store.search_dense(random_vectors(np.random.default_rng(0), 1), k=1, **k),
+        lambda **k: store.search_sparse([SparseVector((1,), (1.0,))], k=1, **k),
+        lambda **k: store.get(["c1"], **k),
+        lambda **k: store.count(**k),
+        lambda **k: store.facets("section", **k),
+    ):
+        with pytest.raises(ScopeRequired, match="Patient"):
+            call(scope=no_scope)
+        with pytest.raises(ScopeRequired, match="scope="):
+            call()
+
+
+def test_ids_that_look_alike_are_different_people(new_store):
+    store = new_store()
+    rng = np.random.default_rng(0)
+    ids = ["1", "01", "1.0", "p 1", "P1", "p1", "ü", "10000032"]
+    chunks = [make_chunk(i, patient=patient) for i, patient in enumerate(ids)]
+    put(store, chunks, random_vectors(rng, len(ids)), random_sparse(rng, len(ids)))
+    for i, patient in enumerate(ids):
+        hits = store.search_dense(random_vectors(rng, 1), scope=Patient(patient), k=10)[0]
+        assert [h.chunk.chunk_id for h in hits] == [f"c{i}"]
+    assert store.count(scope=Patient(10000032)) == store.count(scope=Patient(10000032.0)) == 1
+    assert store.count(scope=Patient(np.int64(1))) == 1
+
+
+def test_a_large_cohort(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    cohort = Cohort([f"x{i}" for i in range(3000)] + ["p1"])
+    assert store.count(scope=cohort) == store.count(scope=Patient("p1")) > 0
+
+
+def test_get_keeps_order_and_leaves_out_what_is_not_in_scope(new_store):
+    store = new_store()
+    put(store, *ward())
+    got = store.get(["c6", "c1", "c2", "missing", "c1"], scope=Patient("p1"))
+    assert [chunk.chunk_id for chunk in got] == ["c6", "c1", "c1"]
+    assert got[1] == ward()[0][1]
+
+
+def test_writing_twice_changes_nothing(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    first = store.search_dense(dense[:3], scope=EVERYBODY, k=99)
+    put(store, chunks, dense, sparse)
+    assert store.count(scope=EVERYBODY) == len(chunks)
+    again = store.search_dense(dense[:3], scope=EVERYBODY, k=99)
+    for before, after in zip(first, again, strict=True):
+        assert [h.chunk for h in after] == [h.chunk for h in before]
+        assert [h.score for h in after] == pytest.approx([h.score for h in before], abs=1e-6)
+
+
+def test_note_states_tell_whole_notes_from_half_ones(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward(6)
+    put(store, chunks[:3], dense[:3], sparse[:3])
+    store.upsert(chunks[3:5], dense[3:5], sparse[3:5], {"n1": ("d", 3)})
+    states = store.note_states(["n0", "n1", "unknown"])
+    assert states["n0"].complete and states["n0"].digest == "d" and states["n0"].chunks == 3
+    assert not states["n1"].complete and states["n1"].chunks == 2
+    assert set(states) == {"n0", "n1"}
+
+
+def test_stale_chunks_go_and_others_stay(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward(6)
+    put(store, chunks, dense, sparse, digest="old")
+    store.upsert(chunks[:1], dense[:1], sparse[:1], {"n0": ("new", 1)})
+    store.drop_stale({"n0": "new"})
+    left = {h.chunk.chunk_id for h in store.search_dense(dense[:1], scope=EVERYBODY, k=99)[0]}
+    assert left == {"c0", "c3", "c4", "c5"}
+
+
+@pytest.mark.parametrize("what", ["notes", "patient"])
+def test_what_is_deleted_is_gone_everywhere(new_store, what):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    if what == "notes":
+        gone = {c.chunk_id for c in chunks if c.note_id in ("n0", "n4")}
+        assert store.delete_notes(["n0", "n4", "unknown"]) == len(gone)
+        assert store.note_states(["n0", "n4"]) == {}
+    else:
+        gone = {c.chunk_id for c in chunks if c.patient_id == "p2"}
+        assert store.delete_patient("p2") == len(gone)
+        assert store.facets("patient_id", scope=EVERYBODY).get("p2") is None
+    assert gone
+    rows = store.search_dense(dense, scope=EVERYBODY, k=99)
+    rows += store.search_sparse(sparse, scope=EVERYBODY, k=99)
+    assert not gone & {h.chunk.chunk_id for hits in rows for h in hits}
+    assert store.get(sorted(gone), scope=EVERYBODY) == []
+    assert store.count(scope=EVERYBODY) == len(chunks) - len(gone)
+    assert not gone & {p["chunk_id"] for p in store._scroll(())}
+
+
+def test_vectors_that_do_not_fit_are_refused(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward(3)
+    bad = dense.copy()
+    bad[1, 1] = np.nan
+    with pytest.raises(StoreError, match="not finite"):
+        put(store, chunks, bad, sparse)
+    with pytest.raises(StoreError, match="8-d"):
+        put(store, chunks, dense[:, :5], sparse)
+    with pytest.raises(StoreError, match="one dense and one sparse"):
+        put(store, chunks, dense, sparse[:2])
+    with pytest.raises(StoreError, match="8-d"):
+        store.search_dense(dense[:, :5], scope=EVERYBODY, k=1)
+    assert store.count(scope=EVERYBODY) == 0
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3", True, None])
+def test_k_is_a_whole_number_from_one(new_store, k):
+    store = new_store()
+    with pytest.raises(BadArgument, match="k is how many"):
+        store.search_dense(random_vectors(np.random.default_rng(0), 1), scope=EVERYBODY, k=k)
+    with pytest.raises(BadArgument, match="k is how many"):
+        store.search_sparse([SparseVector((1,), (1.0,))], scope=EVERYBODY, k=k)
+
+
+def test_a_query_without_known_words_finds_nothing(new_store):
+    store = new_store()
+    put(store, *ward(6))
+    empty = SparseVector((), ())
+    assert store.search_sparse([empty], scope=EVERYBODY, k=5) == [[]]
+    assert store.search_sparse([SparseVector((999,), (1.0,))], scope=EVERYBODY, k=5) == [[]]
+
+
+def test_unknown_facets_are_named(new_store):
+    with pytest.raises(UnknownName, match="patient_id"):
+        new_store().facets("text", scope=EVERYBODY)
