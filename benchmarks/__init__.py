@@ -1,0 +1,1 @@
+"""Speed, memory and ranking on real notes; not part of the wheel."""

@@ -1,0 +1,201 @@
+"""The command line as a user meets it: what it prints, its exit codes, and no traceback."""
+
+import json
+import sys
+
+import pytest
+
+from drehr_rag import cli, ward
+from drehr_rag._registry import names
+
+COMMANDS = ["ask", "delete", "demo", "index", "info", "search"]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs a command line; returns exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["drehr-rag", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
+    path = tmp_path_factory.mktemp("notes") / "notes.jsonl"
+    path.write_text("\n".join(note.model_dump_json() for note in ward.notes()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(notes, tmp_path_factory):
+    from drehr_rag import EhrIndex
+
+    folder = tmp_path_factory.mktemp("store") / "ward.idx"
+    with EhrIndex.open(folder, encoder="offline") as index:
+        index.add(notes)
+    return folder
+
+
+def test_every_command_shows_an_example(run):
+    assert names("drehr_rag.cli") == COMMANDS
+    for name in COMMANDS:
+        code, out, _ = run(name, "--help")
+        assert code == 0
+        assert f"Example: drehr-rag {name}" in " ".join(out.replace("│", " ").split())
+
+
+def test_index_then_index_again_then_info(run, notes, tmp_path):
+    folder = tmp_path / "x.idx"
+    code, out, _ = run("index", notes, "--store", folder, "--encoder", "offline", "--json")
+    report = json.loads(out)[str(notes)]
+    assert code == 0
+    assert report["read"] == report["indexed"] == len(ward.notes())
+    code, out, _ = run("index", notes, "--store", folder)
+    rows = {line.split()[1]: line.split()[3] for line in out.splitlines() if line.count("│") == 3}
+    assert code == 0
+    assert rows["unchanged"] == str(len(ward.notes()))
+    assert rows["chunks"] == "0"
+    _, out, _ = run("info", "--store", folder, "--json")
+    assert json.loads(out)["patients"] == 14
+    code, out, _ = run("info", "--store", folder)
+    assert code == 0 and "all-MiniLM-L6-v2 (mean, 384-d" in out
+
+
+def test_search_in_each_scope(run, store, tmp_path):
+    code, out, _ = run("search", "heart failure", "--store", store, "--patient", "p01", "--json")
+    hits = json.loads(out)
+    assert code == 0 and hits and {hit["patient_id"] for hit in hits} == {"p01"}
+    raw = {note.note_id: note.text for note in ward.notes()}
+    assert all(raw[h["note_id"]][h["start"] : h["end"]] == h["text"] for h in hits)
+
+    stay = ("--patient", "p08", "--encounter", "p08-e1")
+    _, out, _ = run("search", "heparin", "--store", store, *stay, "--json")
+    assert {hit["encounter_id"] for hit in json.loads(out)} == {"p08-e1"}
+
+    cohort = tmp_path / "cohort.txt"
+    cohort.write_text("p03\np10\n")
+    _, out, _ = run("search", "name", "--store", store, "--cohort", cohort, "--json", "-k", "50")
+    assert {hit["patient_id"] for hit in json.loads(out)} == {"p03", "p10"}
+
+    everybody = ("--all-patients", "--reason", "test")
+    options = ("--by-patient", "-k", "4", "--per-patient", "2", "--json")
+    _, out, _ = run("search", "stroke", "--store", store, *everybody, *options)
+    groups = json.loads(out)
+    assert len(groups) == 4
+    assert all(1 <= len(group["hits"]) <= 2 for group in groups)
+
+
+def test_matched_words_and_section_stand_out(run, store):
+    code, out, _ = run("search", "heparin allergy", "--store", store, "--patient", "p08", "-k", "1")
+    assert code == 0
+    assert "patient p08" in out and "§" in out and "heparin" in out.lower()
+    shown = cli._show.passage("No HEPARIN: allergies, heparins", "heparin allergies")
+    marked = [shown.plain[span.start : span.end] for span in shown.spans]
+    assert marked == ["HEPARIN", "allergies", "heparins"]
+
+
+def test_filters_narrow(run, store):
+    options = ("--store", store, "--patient", "p08", "--json", "-k", "99")
+    _, out, _ = run("search", "pain", *options, "--note-type", "discharge summary")
+    assert {hit["note_type"] for hit in json.loads(out)} == {"Discharge summary"}
+    code, _, err = run("search", "pain", *options, "--since", "soon")
+    assert code == 2 and "since is not a date" in err
+
+
+def test_ask_cites_or_abstains(run, store):
+    patient = ("--store", store, "--patient", "p08")
+    code, out, _ = run("ask", "Why was enoxaparin stopped?", *patient, "--json")
+    answer = json.loads(out)
+    raw = {note.note_id: note.text for note in ward.notes()}
+    assert code == 0 and answer["sentences"]
+    for sentence in answer["sentences"]:
+        for c in sentence["citations"]:
+            assert raw[c["note_id"]][c["start"] : c["end"]] == c["quote"]
+    code, out, _ = run("ask", "Does the patient have glaucoma?", *patient)
+    assert code == 0 and out.startswith("No answer: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["search", "x", "--store", "STORE"], 2, "--patient ID"),
+        (["search", "x", "--store", "STORE", "--all-patients"], 2, "needs a reason"),
+        (["search", "x", "--store", "STORE", "--encounter", "e"], 2, "--patient"),
+        (["search", "x", "--store", "STORE", "--patient", "p", "--all-patients"], 2, "once"),
+        (["search", " ", "--store", "STORE", "--patient", "p"], 2, "query is empty"),
+        (["search", "x", "--store", "STORE", "--patient", "p", "-k", "0"], 2, "k is how many"),
+        (["search", "x", "--store", "STORE", "--patient", "p", "--mode", "nice"], 2, "hybrid"),
+        (["search", "x", "--store", "STORE", "--cohort", "nofile"], 2, "cannot read the cohort"),
+        (["search", "x", "--store", "/nowhere/x", "--patient", "p"], 1, "there is no store"),
+        (["search", "x"], 2, "--store"),
+        (["index", "nofile", "--store", "STORE"], 1, "there is no file"),
+        (["index", "NOTES", "--store", "STORE", "--column", "x"], 2, "FIELD=VALUE"),
+        (["index", "NOTES", "--store", "STORE", "--column", "who=x"], 2, "no field 'who'"),
+        (["index", "NOTES", "--store", "STORE", "--format", "jsonlines"], 2, "jsonl"),
+        (["index", "NOTES", "--store", "STORE", "--chunker", "words"], 2, "made with chunker"),
+        (["index", "NOTES", "--store", "new.idx"], 1, "--encoder offline"),
+        (["index", "NOTES", "--store", "new.idx", "--encoder", "ofline"], 2, "offline"),
+        (["delete", "--store", "STORE"], 2, "--patient ID"),
+        (["delete", "--store", "STORE", "--patient", "p01"], 2, "--yes"),
+        (["ask", "x?", "--store", "STORE", "--patient", "p01",
+          "--generator-url", "http://127.0.0.1:9"], 1, "does not answer"),
+        (["serve"], 2, "No such command"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else None,
+)  # fmt: skip
+def test_a_users_mistake_ends_in_one_line(
+    run, store, notes, tmp_path, monkeypatch, arguments, code, message
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"STORE": store, "NOTES": notes}
+    found, out, err = run(*(places.get(a, a) for a in arguments))
+    assert found == code
+    assert message in " ".join(err.split())
+    assert "Traceback" not in out + err
+    assert not (tmp_path / "new.idx").exists()
+
+
+def test_unreadable_rows_are_set_aside(run, tmp_path):
+    source = tmp_path / "some.jsonl"
+    good = {"note_id": 1, "patient_id": 10000032, "text": "PLAN:\nHeparin."}
+    source.write_text(f"{json.dumps(good)}\n{{broken\n{json.dumps({**good, 'text': ''})}\n")
+    folder = tmp_path / "x.idx"
+    code, out, _ = run("index", source, "--store", folder, "--encoder", "offline", "--json")
+    report = json.loads(out)[str(source)]
+    assert code == 0 and (report["read"], report["indexed"], report["rejected"]) == (3, 1, 2)
+    rows = [json.loads(line) for line in (folder / "rejects.jsonl").read_text().splitlines()]
+    assert [(row["line"], row["reason"]) for row in rows] == [
+        (2, "broken JSON"),
+        (3, "text is missing or holds no text"),
+    ]
+    assert (folder / "rejects.jsonl").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    code, _, err = run("index", source, "--store", folder, "--strict")
+    assert code == 1 and "some.jsonl:2: broken JSON" in err
+
+
+def test_delete(run, notes, tmp_path):
+    folder = tmp_path / "x.idx"
+    run("index", notes, "--store", folder, "--encoder", "offline")
+    code, out, _ = run("delete", "--store", folder, "--patient", "p08", "--yes")
+    assert code == 0 and out.startswith("deleted patient p08: ")
+    _, out, _ = run("search", "heparin", "--store", folder, "--patient", "p08")
+    assert out.strip() == "nothing found in scope"
+    code, out, _ = run("delete", "--store", folder, "--note", "p01-n1", "--yes", "--json")
+    assert code == 0 and json.loads(out)["deleted_chunks"] > 0
+
+
+def test_the_demo_shows_the_whole_way(run, tmp_path):
+    code, out, _ = run("demo", "--store", tmp_path / "ward.idx")
+    assert code == 0
+    for shown in ("indexed", "Search one patient", "Search everybody", "Ask:", "[1]", "No answer"):
+        assert shown in out

@@ -1,0 +1,145 @@
+"""Only what the notes say is kept of an answer; the rest is counted."""
+
+import json
+from datetime import datetime
+
+import pytest
+
+from drehr_rag.errors import GeneratorError
+from drehr_rag.protocols import GenerationRequest
+from drehr_rag.qa.answering import NOT_IN_NOTES, NOTHING_FOUND, SCHEMA, UNSUPPORTED, answer
+from drehr_rag.types import Chunk, Hit
+
+SECRET = "Zebedee"
+NOTE = f"PLAN: {SECRET} takes warfarin\n5 mg daily. {{braces}} Denies falls."
+
+
+class Scripted:
+    """A generator that says what it was told to say, and keeps what it was asked."""
+
+    def __init__(self, reply):
+        self.reply = reply if isinstance(reply, str) else json.dumps(reply)
+        self.requests: list[GenerationRequest] = []
+
+    def generate(self, request):
+        self.requests.append(request)
+        return self.reply
+
+
+def hits():
+    chunk = Chunk(
+        "c1",
+        "n1",
+        "p1",
+        6,
+        len(NOTE),
+        "cleaned text",
+        NOTE[6:],
+        note_type="Discharge summary",
+        section="plan",
+        written_at=datetime(2180, 5, 7, 13),
+    )
+    other = Chunk("c2", "n2", "p1", 0, 5, "Gout.", "Gout.")
+    return [Hit(chunk, 2.0), Hit(other, 1.0)]
+
+
+def claim(text="Yes.", passage=1, quote="warfarin 5 MG"):
+    return {"text": text, "passage": passage, "quote": quote}
+
+
+def ask(*claims):
+    return answer("Anticoagulated?", hits(), Scripted({"sentences": list(claims)}))
+
+
+def test_a_supported_sentence_is_kept_with_its_place():
+    given = ask(claim(text=" On warfarin. "))
+    (sentence,) = given.sentences
+    (citation,) = sentence.citations
+    assert sentence.text == "On warfarin."
+    assert NOTE[citation.start : citation.end] == citation.quote == "warfarin\n5 mg"
+    assert (citation.note_id, citation.section) == ("n1", "plan")
+    assert (given.abstained, given.reason, given.removed) == (False, None, 0)
+    assert given.hits == tuple(hits())
+    assert given.question == "Anticoagulated?"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        claim(quote="takes apixaban"),
+        claim(passage=2),
+        claim(passage=3),
+        claim(passage=0),
+        claim(passage=-1),
+        claim(quote=""),
+        claim(quote="."),
+        claim(text="  "),
+    ],
+)
+def test_an_unsupported_sentence_is_removed_and_counted(bad):
+    given = ask(claim(), bad)
+    assert (len(given.sentences), given.removed, given.abstained) == (1, 1, False)
+    alone = ask(bad)
+    assert (alone.sentences, alone.removed, alone.abstained) == ((), 1, True)
+    assert alone.reason == UNSUPPORTED
+    assert alone.text == ""
+
+
+def test_no_sentence_is_an_abstention():
+    given = ask()
+    assert (given.abstained, given.reason, given.removed) == (True, NOT_IN_NOTES, 0)
+
+
+def test_without_hits_nobody_is_asked():
+    generator = Scripted({"sentences": [claim()]})
+    given = answer("Anticoagulated?", [], generator)
+    assert (given.abstained, given.reason) == (True, NOTHING_FOUND)
+    assert generator.requests == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "no JSON, " + SECRET,
+        f'{{"sentences": [{{"text": "{SECRET}',
+        "null",
+        "[]",
+        "3",
+        json.dumps(SECRET),
+        {},
+        {"sentences": None},
+        {"sentences": SECRET},
+        {"sentences": [SECRET]},
+        {"sentences": [{"text": SECRET, "passage": 1}]},
+        {"sentences": [claim(text=None)]},
+        {"sentences": [claim(quote=[SECRET])]},
+        {"sentences": [claim(passage="1")]},
+        {"sentences": [claim(passage=1.0)]},
+        {"sentences": [claim(), {"text": SECRET}]},
+        "[" * 100_000,
+    ],
+)
+def test_a_reply_off_the_schema_is_an_error_without_note_text(reply):
+    with pytest.raises(GeneratorError, match="does not fit the schema") as caught:
+        answer("Anticoagulated?", hits(), Scripted(reply))
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_what_the_generator_is_asked():
+    generator = Scripted({"sentences": []})
+    answer("Any {falls}?", hits(), generator)
+    (request,) = generator.requests
+    assert request.question == "Any {falls}?"
+    assert request.passages == (NOTE[6:], "Gout.")
+    assert request.schema == SCHEMA
+    assert f"[1] Discharge summary, 2180-05-07, plan\n{NOTE[6:]}" in request.prompt
+    assert "[2] \nGout." in request.prompt
+    assert "Any {falls}?" in request.prompt
+    assert '{"sentences": [{"text": "...", "passage": 1, "quote": "..."}]}' in request.prompt
+    assert SECRET not in repr(request)
+
+
+def test_repr_hides_what_notes_say():
+    assert SECRET not in repr(ask(claim(text=f"{SECRET} takes it.", quote=f"{SECRET} takes")))

