@@ -24,8 +24,8 @@ from drehr_rag.encoders import load_encoder
 
 PARTS = ("indexing", "overhead", "latency", "ranking")
 QUERIES = 200
-QUICK = 33
-"""A quick run takes one note, or chunk, in so many: about 3 %."""
+QUICK = 100
+"""A quick run takes one note, or chunk, in so many: about 1 %."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,7 +55,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.main_job", description=__doc__, formatter_class=shape
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="about 3 %% of everything; only shows that it works")
+    add("--quick", action="store_true", help="about 1 %% of everything; only shows that it works")
     add("--only", choices=PARTS, action="append", help="this part (may be given several times)")
     add("--json", type=Path, metavar="FILE", help="write all figures there")
     add("--markdown", type=Path, metavar="PAGE", help="write the tables there, a block for a part")
@@ -106,7 +106,7 @@ def _run(
 def _stamp(stamp: dict[str, str], quick: bool) -> list[str]:
     lines = [f"{stamp['date']}: `{stamp['command']}`", stamp["machine"], stamp["versions"]]
     if quick:
-        lines.insert(0, "QUICK RUN on about 3 % of the data: the figures mean nothing.")
+        lines.insert(0, "QUICK RUN on about 1 % of the data: the figures mean nothing.")
     return lines
 
 
