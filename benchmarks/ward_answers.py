@@ -77,8 +77,11 @@ def search_table(index: EhrIndex, split: Any) -> Table:
             for match in ("all", *sorted({j["match"] for j in judged})):
                 wanted = [j for j in judged if match in ("all", j["match"])]
                 rest = [j for j in judged if j not in wanted]
-                ranked = [h.chunk for h in hits if overlaps(h.chunk, wanted)
-                          or not overlaps(h.chunk, rest)]
+                ranked = [
+                    h.chunk
+                    for h in hits
+                    if overlaps(h.chunk, wanted) or not overlaps(h.chunk, rest)
+                ]
                 gains = [overlaps(chunk, wanted) for chunk in ranked]
                 scores[match, mode].append(ndcg10(gains, max(1, len(wanted))))
     table = Table("match", *modes, "queries", title=f"ward, {split or 'all'}: nDCG@10")

@@ -1,5 +1,6 @@
 """The records that pass between the layers: notes, chunks, hits, scopes, answers."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from drehr_rag.errors import ScopeError
 
@@ -83,6 +84,14 @@ def _some_text(value: object) -> str:
     return value
 
 
+def _storable(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("holds something that is no JSON value") from None
+    return value
+
+
 class Note(BaseModel):
     """One clinical document, untouched: every offset in this package points into its `text`.
 
@@ -108,7 +117,9 @@ class Note(BaseModel):
     note_type: OptionalId = None
     written_at: Time = None
     text: Annotated[str, BeforeValidator(_some_text)] = Field(repr=False)
-    metadata: dict[str, Any] = Field(default_factory=dict, repr=False)
+    metadata: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(
+        default_factory=dict, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ def sentence_encoder(
     library = require("sentence_transformers", extra="local")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     device = device or best_device()
+    safetensor_error = require("safetensors", extra="local").SafetensorError
     kwargs = {"dtype": best_dtype(precision, device)}
     try:
         with _quiet():
@@ -169,7 +170,7 @@ def sentence_encoder(
                 loaded = library.SentenceTransformer(
                     str(folder), device=device, model_kwargs=kwargs
                 )
-    except (OSError, ValueError, KeyError, RuntimeError) as problem:
+    except (OSError, ValueError, KeyError, RuntimeError, safetensor_error) as problem:
         raise EncoderError(f"{folder} cannot be loaded as a model: {problem}") from problem
     if max_tokens is not None:
         loaded.max_seq_length = max_tokens
@@ -208,7 +209,7 @@ def _passage_prompt(prompts: dict[str, str]) -> str:
 def _with_cls(
     library: Any, folder: Path, device: str, kwargs: dict[str, Any], max_tokens: int | None
 ) -> Any:
-    parts = library.models
+    parts = require("sentence_transformers.sentence_transformer.modules", extra="local")
     body = parts.Transformer(str(folder), max_seq_length=max_tokens, model_kwargs=kwargs)
     pooling = parts.Pooling(body.get_embedding_dimension(), pooling_mode="cls")
     return library.SentenceTransformer(modules=[body, pooling], device=device)

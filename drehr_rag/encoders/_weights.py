@@ -1,7 +1,7 @@
 """Find a model's folder on this machine or on the hub, and hash its weights."""
 
+import json
 import os
-from collections.abc import Iterator
 from hashlib import file_digest, sha256
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from drehr_rag.errors import EncoderError, ModelUnavailable
 
 TIMEOUT = 5.0
 """Seconds to wait for the hub before saying that it cannot be had."""
+
+_NOT_VECTORS = {"_name_or_path", "transformers_version", "torch_dtype", "dtype"}
+"""Keys of config.json that do not change the vectors."""
 
 _SUFFIXES = (".safetensors", ".bin")
 
@@ -27,12 +30,18 @@ def model_folder(model: str, *, revision: str | None = None) -> Path:
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
         raise ModelUnavailable(f"there is no model folder {model}")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     try:
         return Path(snapshot_download(model, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         pass
+    except HFValidationError:
+        raise ModelUnavailable(f"{model!r} is no folder here and cannot be a hub id") from None
     problem = _hub_problem()
     if problem is None:
         try:
@@ -62,7 +71,7 @@ def weights_hash(folder: Path) -> str:
     Raises:
         EncoderError: The folder holds no weights.
     """
-    files = list(_weight_files(folder))
+    files = _weight_files(folder)
     if not files:
         raise EncoderError(f"{folder} holds no weights ({' or '.join(_SUFFIXES)})")
     total = sha256()
@@ -70,14 +79,24 @@ def weights_hash(folder: Path) -> str:
         with file.open("rb") as stream:
             digest = file_digest(stream, "sha256").hexdigest()
         total.update(f"{file.relative_to(folder).as_posix()} {digest}\n".encode())
+    for file in (folder / "tokenizer.json", folder / "vocab.txt"):
+        if file.exists():
+            total.update(f"{file.name} {sha256(file.read_bytes()).hexdigest()}\n".encode())
+    total.update(_architecture(folder).encode())
     return total.hexdigest()
 
 
-def _weight_files(folder: Path) -> Iterator[Path]:
+def _weight_files(folder: Path) -> list[Path]:
     for suffix in _SUFFIXES:
         found = sorted(p for p in folder.rglob(f"*{suffix}") if "onnx" not in p.parts)
         if found:
-            yield from found
-            break
-    # What changes vectors beside the weights: vocabulary and architecture.
-    yield from (p for p in (folder / "tokenizer.json", folder / "vocab.txt") if p.exists())
+            return found
+    return []
+
+
+def _architecture(folder: Path) -> str:
+    file = folder / "config.json"
+    if not file.exists():
+        return ""
+    config = json.loads(file.read_text("utf-8"))
+    return json.dumps({k: v for k, v in config.items() if k not in _NOT_VECTORS}, sort_keys=True)

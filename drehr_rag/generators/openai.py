@@ -89,6 +89,6 @@ class OpenAIGenerator:
             what = f"answered {problem.response.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as problem:
             what = f"does not answer ({type(problem).__name__})"
-        except ValueError:
+        except (ValueError, RecursionError):
             what = "sent something that is not JSON"
         raise GeneratorError(f"the generator at {address} {what}")  # never the body: it has notes

@@ -88,7 +88,7 @@ _CANONICAL = {name: canon for canon, others in USUAL.items() for name in (canon,
 
 _LINE = re.compile(
     r"^[ \t]*(?:[*#]+[ \t]*)?(?P<title>[A-Za-z][A-Za-z0-9 /&,()'’.-]{0,68}?)[ \t]*\**"
-    r"(?:(?P<colon>:)\**(?P<rest>[^\n]*)|(?P<end>[ \t]*)$)",
+    r"(?:(?P<colon>:\**)(?P<rest>[^\n]*)|(?P<end>[ \t]*\r?)$)",
     re.MULTILINE,
 )
 _MAX_WORDS = 8

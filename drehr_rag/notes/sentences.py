@@ -59,7 +59,7 @@ def _ends_sentence(text: str, dot: int, after: int, stop: int) -> bool:
     rest = text[after : min(after + 3, stop)].lstrip()
     if not rest:
         return True
-    if text[dot] == "." and word.isdigit() and text[:word_start].rstrip(" ").endswith(("\n", "")):
+    if text[dot] == "." and word.isdigit():
         line = text[text.rfind("\n", 0, word_start) + 1 : word_start]
         if not line.strip():
             return False  # "1. Aspirin": the number of a list item

@@ -95,6 +95,6 @@ def _claims(reply: str) -> list[dict[str, Any]]:
             well = isinstance(claim["text"], str) and isinstance(claim["quote"], str)
             if not (well and isinstance(claim["passage"], int)):
                 raise TypeError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise GeneratorError("the generator's reply does not fit the schema it was given") from None
     return list(claims)

@@ -23,7 +23,9 @@ def cite(quote: str, passage: int, hits: Sequence[Hit]) -> Citation | None:
     chunk = hits[passage - 1].chunk
     pattern = r"\s+".join(re.escape(word) for word in words)
     # Whole words, so that "no PE" is not found in "no pericardial …".
-    found = re.search(rf"(?<!\w){pattern}(?!\w)", chunk.source, re.IGNORECASE)
+    before = r"(?<!\w)" if re.match(r"\w", words[0]) else ""
+    after = r"(?!\w)" if re.search(r"\w$", words[-1]) else ""
+    found = re.search(f"{before}{pattern}{after}", chunk.source, re.IGNORECASE)
     if found is None:
         return None
     return Citation(

@@ -75,7 +75,7 @@ def test_console_sessions(page, workplace):
 def test_there_are_snippets():
     readme = [language for language, _ in blocks(ROOT / "README.md")]
     assert readme.count("python") >= 2
-    assert readme.count("console") >= 2
+    assert readme.count("console") >= 1
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)

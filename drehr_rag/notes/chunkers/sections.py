@@ -114,7 +114,8 @@ class SectionChunker:
         for ((_, before), (a, _)), count in zip(
             pairwise([(start, start), *atoms]), counts, strict=True
         ):
-            if used and used + count > self.limit:
+            parted = before == a  # parts of one word: joined, they have other tokens
+            if used and (parted or used + count > self.limit):
                 yield first, before
                 first, used = a, 0
             used += count

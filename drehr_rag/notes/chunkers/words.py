@@ -84,7 +84,7 @@ class WordChunker:
         used = 0
         for piece in pieces:
             words = len(piece.text.split())
-            if window and used + words > self.size:
+            if used and used + words > self.size:
                 yield list(window)
                 while used > self.overlap or (used and used + words > self.size):
                     used -= len(window.popleft().text.split())

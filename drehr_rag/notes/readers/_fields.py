@@ -1,7 +1,7 @@
 """Turn a row of any source into a note, by the user's names for its columns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,6 +36,12 @@ class Fields:
         """The same, where the user said nothing about a field."""
         return Fields({**columns, **self.columns}, {**constants, **self.constants}, self.metadata)
 
+    def lowered(self) -> "Fields":
+        """The same with column names in lower case."""
+        columns = {name: column.lower() for name, column in self.columns.items()}
+        kept = tuple(name.lower() for name in self.metadata)
+        return replace(self, columns=columns, metadata=kept)
+
     def note(self, row: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:
         """The row as a note, or a `Reject` that names the field and what is wrong with it."""
         values: dict[str, Any] = dict(self.constants)
@@ -45,7 +51,8 @@ class Fields:
                 values[name] = row[column]
         if self.metadata:
             kept = {name: row[name] for name in self.metadata if row.get(name) is not None}
-            values["metadata"] = {**values.get("metadata", {}), **kept}
+            own = values.get("metadata", {})
+            values["metadata"] = {**own, **kept} if isinstance(own, Mapping) else own
         return self.validated(values, file=file, line=line)
 
     def validated(self, values: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:

@@ -46,11 +46,15 @@ def rows(
     first = next(lines, None)
     if first is None:
         raise NoteError(f"{path} is empty: a CSV file needs a header line")
-    reader = csv.reader(chain([first], lines), delimiter=_delimiter(path))
+    # strict: a quote that is never closed must not swallow the next patient's rows.
+    reader = csv.reader(chain([first], lines), delimiter=_delimiter(path), strict=True)
     header = [name.strip().lower() if lower else name.strip() for name in next(reader)]
-    for name in required:
+    if lower:
+        fields = fields.lowered()
+    for name in (*required, *fields.metadata):
         if name not in header:
-            raise UnknownName(f"{path} has no column {name!r}: it has {', '.join(header)}")
+            shown = ", ".join(n if len(n) <= 40 else "…" for n in header)  # it may be no header
+            raise UnknownName(f"{path} has no column {name!r}: it has {shown}")
     while True:
         start = reader.line_num + 1
         try:

@@ -43,11 +43,10 @@ def read(path: Path, fields: Fields) -> Iterator[Note | Reject]:
 class _NoteEvents(Fields):
     def note(self, row: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:
         """Blank cells are absent values; error rows are rejected."""
-        if row.get("iserror") == "1":
+        if row.get("iserror", "").removesuffix(".0") == "1":
             return Reject(file, line, "marked as an error by a physician (ISERROR)")
         cells = {name: value for name, value in row.items() if value != ""}
         cells.setdefault("charttime", cells.get("chartdate"))
-        hadm = cells.get("hadm_id")
-        if isinstance(hadm, str):  # pandas writes a nullable integer column as 145834.0
-            cells["hadm_id"] = hadm.removesuffix(".0")
+        if "hadm_id" in cells:  # pandas writes a nullable integer column as 145834.0
+            cells["hadm_id"] = cells["hadm_id"].removesuffix(".0")
         return super().note(cells, file=file, line=line)

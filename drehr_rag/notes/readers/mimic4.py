@@ -46,6 +46,8 @@ class _Mimic4(Fields):
     def note(self, row: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:
         """Blank cells are absent values; note types are written out."""
         cells = {name: value for name, value in row.items() if value != ""}
+        if "hadm_id" in cells:  # pandas writes a nullable integer column as 22595853.0
+            cells["hadm_id"] = cells["hadm_id"].removesuffix(".0")
         kind = cells.get("note_type", "")
         cells["note_type"] = NOTE_TYPES.get(kind, kind)
         return super().note(cells, file=file, line=line)

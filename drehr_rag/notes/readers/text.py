@@ -1,5 +1,6 @@
 """A folder of text files, one note each: `<patient_id>/<any>/<name>.txt`."""
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _note(file: Path, inside: Path, fields: Fields) -> Note | Reject:
             text = stream.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         return Reject(str(file), None, "bytes that are not UTF-8")
-    except (OSError, EOFError, NoteError) as problem:
+    except (OSError, EOFError, zlib.error, NoteError) as problem:
         return Reject(str(file), None, f"cannot be read: {type(problem).__name__}")
     row = {"note_id": inside.as_posix(), "text": text}
     if len(inside.parts) > 1:

@@ -172,13 +172,13 @@ def cda(body):
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <ClinicalDocument xmlns="urn:hl7-org:v3"><id root="1.2" extension="doc9"/><title>Summary</title>
 <effectiveTime value="20120806153000-0500"/>
-<recordTarget><patientRole><id extension="p3"/></patientRole></recordTarget>{body}</ClinicalDocument>"""
+<recordTarget><patientRole><id extension="p3"/></patientRole></recordTarget>
+{body}</ClinicalDocument>"""
 
 
 def test_a_bare_cda_document(tmp_path):
-    section = (
-        "<section><title>Allergies</title><text><list><item>Latex</item></list></text></section>"
-    )
+    narrative = "<text><list><item>Latex</item></list></text>"
+    section = f"<section><title>Allergies</title>{narrative}</section>"
     body = (
         f"<component><structuredBody><component>{section}</component></structuredBody></component>"
     )
