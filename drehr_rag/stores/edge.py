@@ -148,12 +148,16 @@ class EdgeStore(ScopedStore):
         try:
             shard = q.EdgeShard.load(str(self.folder / "shard"))
             held = shard.count(q.CountRequest(exact=True))
+            indexed = set(shard.info().payload_schema)
         except BaseException as problem:  # the engine's panics are no Exception
             if isinstance(problem, KeyboardInterrupt | SystemExit):
                 raise
             if "WouldBlock" in str(problem):
                 raise StoreInUse(f"{self.folder} is in use by another Qdrant Edge") from None
             raise StoreDamaged(f"the files of {self.folder} are broken. {REMEDY}") from problem
+        if not indexed.issuperset((*KEYWORDS, *NUMBERS)):  # chunks come back from the log alone
+            shard.close()
+            raise StoreDamaged(f"{self.folder} has lost its payload indexes. {REMEDY}")
         state = read_json(self.folder / "state.json")
         if isinstance(state, dict) and state.get("closed") and state.get("chunks") != held:
             shard.close()
