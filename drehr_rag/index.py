@@ -1,6 +1,6 @@
 """`EhrIndex`: notes in, hits and answers out; the one object that most users meet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, time
 from pathlib import Path
@@ -117,7 +117,7 @@ class EhrIndex:
 
     def add(
         self,
-        source: str | Path | Iterable[Note],
+        source: str | Path | NoteStream,
         *,
         format: str | None = None,
         fields: Fields | None = None,
@@ -130,7 +130,7 @@ class EhrIndex:
         An interrupted run keeps what it has written; the next one goes on from there.
 
         Args:
-            source: A file or folder of notes, plain or gzipped, or notes.
+            source: A file or folder of notes, plain or gzipped, or notes (and rejects).
             format: A reader's name; recognised if not given.
             fields: Which column holds which field of a note.
             strict: Stop at the first row that cannot be read.

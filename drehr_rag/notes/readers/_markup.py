@@ -105,7 +105,7 @@ class _Page:
         elif tag in _LINES:
             self._break(1)
         if tag in _ITEMS:
-            self._begin("- ")
+            self._item()
         elif tag in _CELLS:
             self._cell()
         elif tag == "tr":
@@ -120,8 +120,11 @@ class _Page:
             self._columns.pop()
         if tag in {"ul", "ol", "list", "table"}:
             self._depth = max(0, self._depth - 1)
-        if tag in {"tr", "table", "ul", "ol", "list"}:  # marks of empty cells and items
+        if tag in {"tr", "table"}:  # empty cells at the end
             self._mark, self._fresh = "", False
+        elif tag in {"ul", "ol", "list"} and self._mark:  # an empty item at the end
+            self._mark, self._fresh = self._mark.rstrip(" -"), "|" in self._mark
+            self._mark += " " if self._mark else ""
         if tag in _ITEMS or tag in _APART or (tag in _LINES and tag != "br"):
             self._break(1)
 
@@ -164,6 +167,12 @@ class _Page:
 
     def _begin(self, mark: str) -> None:
         self._breaks, self._mark, self._fresh = max(self._breaks, 1), mark, True
+
+    def _item(self) -> None:
+        if "|" in self._mark:  # the first words of a cell stay in its row
+            self._mark = self._mark.rstrip(" -") + " - "
+        else:
+            self._begin("- ")
 
     def _cell(self) -> None:
         if self._columns[-1]:

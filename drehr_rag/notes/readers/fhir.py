@@ -398,7 +398,7 @@ def _cda_body(root: Element) -> str:
     if body.get("representation") == "B64":
         return _attached(_Attachment(kind, charset, text, link=False))
     if not text.strip() and body.find(_path("reference")) is not None:
-        raise _Unusable("a C-CDA document whose body is only a link")
+        raise _Unusable("its text is missing: the body of the document is only a link")
     return _TEXT_OF[kind](text)
 
 
