@@ -28,7 +28,6 @@ from drehr_rag.types import (
     Hit,
     IndexReport,
     Mode,
-    Note,
     PatientHits,
     Scope,
     as_id,
