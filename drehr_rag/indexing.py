@@ -53,13 +53,14 @@ class IndexingRun:
         self._seen = _SeenNotes()
         self._pending: list[tuple[str, list[Chunk], bool]] = []  # digest, chunks, replaces
         self._report = IndexReport()
+        self._first_reason = ""
         self._cut_before = encoder.truncated
 
     def add(self, notes: NoteStream) -> IndexReport:
         """Index them all.
 
         Raises:
-            NoNotes: There was not one row.
+            NoNotes: There was not one note: no row at all, or every row was rejected.
             NoteRejected: In strict mode, at the first row that cannot be read; what came
                 before it is kept.
         """
@@ -79,12 +80,20 @@ class IndexingRun:
             raise
         finally:
             self._seen.close()
-        if not report.read:
-            raise NoNotes("there is no note to index")
+        if report.rejected == report.read:
+            raise NoNotes(self._nothing())
         self._store.optimise()
         report.seconds = perf_counter() - started
         self._progress(report)
         return report
+
+    def _nothing(self) -> str:
+        if not self._report.read:
+            return "there is no note to index"
+        return (
+            f"none of {self._report.read} rows is a note; the first: {self._first_reason} "
+            f"(all are in {self._rejects})"
+        )
 
     def _accept(self, row: Note | Reject) -> Note | None:
         if isinstance(row, Reject):
@@ -104,6 +113,7 @@ class IndexingRun:
         where = f"{row.file}:{row.line}" if row.line else row.file or f"note {row.note_id}"
         if self._strict:
             raise NoteRejected(f"{where}: {row.reason}")
+        self._first_reason = self._first_reason or f"{where}: {row.reason}"
         self._report.rejected += 1
         self._report.rejects_file = str(self._rejects)
         record = {

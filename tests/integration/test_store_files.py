@@ -201,6 +201,9 @@ def test_no_note_at_all_is_an_error(tmp_path):
         (tmp_path / "empty.jsonl").write_text("\n\n")
         with pytest.raises(NoNotes, match=r"empty\.jsonl"):
             index.add(tmp_path / "empty.jsonl")
+        (tmp_path / "bad.jsonl").write_text('{"note_id": 1, "text": "x"}\n{broken\n')
+        with pytest.raises(NoNotes, match=r"none of 2 rows .* patient_id is missing .*rejects"):
+            index.add(tmp_path / "bad.jsonl")
 
 
 def test_no_record_shows_note_text(folder):
