@@ -70,6 +70,7 @@ def search_table(index: EhrIndex, split: Any) -> Table:
     everybody = AllPatients(reason="evaluation")
     modes: tuple[Any, ...] = ("lexical", "dense", "rrf", "hybrid")
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)
+    every = [hit.chunk for hit in index.search("a", scope=everybody, k=10**5, mode="dense")]
     for query in ward.queries(split):
         judged = spans[query["query_id"]]
         for mode in modes:
@@ -83,7 +84,8 @@ def search_table(index: EhrIndex, split: Any) -> Table:
                     if overlaps(h.chunk, wanted) or not overlaps(h.chunk, rest)
                 ]
                 gains = [overlaps(chunk, wanted) for chunk in ranked]
-                scores[match, mode].append(ndcg10(gains, max(1, len(wanted))))
+                relevant = sum(overlaps(chunk, wanted) for chunk in every)
+                scores[match, mode].append(ndcg10(gains, relevant))
     table = Table("match", *modes, "queries", title=f"ward, {split or 'all'}: nDCG@10")
     for match in dict.fromkeys(match for match, _ in scores):
         cells = [sum(s) / len(s) for s in (scores[match, mode] for mode in modes)]

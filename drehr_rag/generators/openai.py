@@ -11,15 +11,19 @@ from drehr_rag.protocols import GenerationRequest
 TIMEOUT = 120.0
 """Seconds for a whole reply."""
 
-MAX_TOKENS = 512
-"""Length of a reply; the published set-up's limit (PAPER.md section 1, stage 2)."""
+MAX_TOKENS = 1024
+"""Length of a reply: five sentences of the answer's schema with their quotes, in usual tokens."""
 
 
 def load(
-    *, url: str, model: str | None = None, api_key: str | None = None, **_: Any
+    *,
+    url: str,
+    model: str | None = None,
+    api_key: str | None = None,
+    max_tokens: int = MAX_TOKENS,
 ) -> "OpenAIGenerator":
     """A generator at `url`, e.g. `http://localhost:8000/v1`."""
-    return OpenAIGenerator(url, model=model, api_key=api_key)
+    return OpenAIGenerator(url, model=model, api_key=api_key, max_tokens=max_tokens)
 
 
 class OpenAIGenerator:
@@ -29,14 +33,23 @@ class OpenAIGenerator:
         url: Base address, with or without `/v1`.
         model: Its name on the server; by default the only one that is served.
         api_key: By default from the environment variable OPENAI_API_KEY.
+        max_tokens: Longest reply.
     """
 
-    def __init__(self, url: str, *, model: str | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        max_tokens: int = MAX_TOKENS,
+    ) -> None:
         """Nothing is sent yet."""
         base = url.rstrip("/")
         key = api_key or os.environ.get("OPENAI_API_KEY")
         self._url = base if base.endswith("/v1") else f"{base}/v1"
         self._model = model
+        self._max_tokens = max_tokens
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     def generate(self, request: GenerationRequest) -> str:
@@ -54,14 +67,19 @@ class OpenAIGenerator:
                 "messages": [{"role": "user", "content": request.prompt}],
                 "temperature": 0.0,
                 "seed": 0,
-                "max_tokens": MAX_TOKENS,
+                "max_tokens": self._max_tokens,
                 "response_format": {"type": "json_schema", "json_schema": schema},
             },
         )
         try:
-            text = reply["choices"][0]["message"]["content"]
+            choice = reply["choices"][0]
+            text = choice["message"]["content"]
         except (KeyError, IndexError, TypeError):
-            text = None
+            raise GeneratorError(f"{self._url} sent a reply without text") from None
+        if choice.get("finish_reason") == "length":
+            raise GeneratorError(
+                f"{self._url} cut its reply at {self._max_tokens} tokens: raise max_tokens"
+            )
         if not isinstance(text, str):
             raise GeneratorError(f"{self._url} sent a reply without text")
         return text

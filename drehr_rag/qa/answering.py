@@ -10,18 +10,21 @@ from drehr_rag.protocols import GenerationRequest, Generator
 from drehr_rag.qa.citing import cite
 from drehr_rag.types import Answer, AnswerSentence, Hit
 
+MOST = 400
+"""Characters of a sentence and of a quote: without a bound a model may never close its reply."""
+
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "sentences": {
             "type": "array",
-            "maxItems": 8,
+            "maxItems": 5,
             "items": {
                 "type": "object",
                 "properties": {
-                    "text": {"type": "string"},
+                    "text": {"type": "string", "maxLength": MOST},
                     "passage": {"type": "integer", "minimum": 1},
-                    "quote": {"type": "string"},
+                    "quote": {"type": "string", "maxLength": MOST},
                 },
                 "required": ["text", "passage", "quote"],
                 "additionalProperties": False,
