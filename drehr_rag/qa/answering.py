@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib.resources import files
 from typing import Any
 
@@ -23,7 +24,7 @@ SCHEMA: Mapping[str, Any] = {
                 "type": "object",
                 "properties": {
                     "text": {"type": "string", "maxLength": MOST},
-                    "passage": {"type": "integer", "minimum": 1},
+                    "passage": {"type": "integer"},
                     "quote": {"type": "string", "maxLength": MOST},
                 },
                 "required": ["text", "passage", "quote"],
@@ -77,8 +78,16 @@ def _request(question: str, hits: Sequence[Hit]) -> GenerationRequest:
         prompt=template.format(passages=passages, question=question),
         question=question,
         passages=tuple(hit.chunk.source for hit in hits),
-        schema=SCHEMA,
+        schema=_schema(len(hits)),
     )
+
+
+def _schema(passages: int) -> Mapping[str, Any]:
+    """The schema with the passages' numbers: a bare integer may have digits without end."""
+    schema = deepcopy(dict(SCHEMA))
+    claim = schema["properties"]["sentences"]["items"]["properties"]
+    claim["passage"] = {"type": "integer", "enum": list(range(1, passages + 1))}
+    return schema
 
 
 def _counted(hits: Sequence[Hit]) -> list[tuple[int, Hit]]:

@@ -54,6 +54,9 @@ def serving(folder, *, max_len=8192, log=None):
     command = [os.environ["DREHR_VLLM_PYTHON"], "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(folder), "--served-model-name", "tiny", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--dtype", "bfloat16", "--max-model-len", str(max_len)]
+    # A random model may write spaces between two JSON tokens without end.
+    narrow = '{"backend": "xgrammar", "disable_any_whitespace": true}'
+    command += ["--structured-outputs-config", narrow]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with Path(log or os.devnull).open("w") as out:
         process = subprocess.Popen(
@@ -63,7 +66,8 @@ def serving(folder, *, max_len=8192, log=None):
             _wait(process, port)
             yield f"http://127.0.0.1:{port}/v1", process
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
 
 
