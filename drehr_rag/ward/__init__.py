@@ -1,7 +1,8 @@
 """An invented ward: notes, queries with judgments, and questions, for demo, tests, evaluation.
 
 Nobody in it ever lived. Judgments and evidence are stretches of the notes, so they hold whatever
-the chunker. The files were written by people who had not seen this package's code.
+the chunker. They were written by people who saw only the notes, but for the questions marked
+`insider`.
 """
 
 import json
@@ -35,7 +36,8 @@ def questions(split: Split | None = None) -> list[dict[str, Any]]:
     """Questions: `question_id`, `patient_id`, `question`, `kind`, `answer`, `evidence`, `split`.
 
     `evidence` is a list of `note_id`, `quote`, `start`, `end`; empty, with `answer` None, where
-    the notes do not tell.
+    the notes do not tell. `author` is `independent` (saw only the notes) or `insider` (knew the
+    code).
     """
     return _of_split("questions.jsonl", split)
 
