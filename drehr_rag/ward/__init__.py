@@ -1,8 +1,8 @@
 """An invented ward: notes, queries with judgments, and questions, for demo, tests, evaluation.
 
 Nobody in it ever lived. Judgments and evidence are stretches of the notes, so they hold whatever
-the chunker. They were written by people who saw only the notes, but for the questions marked
-`insider`.
+the chunker. They were written by somebody who saw only the notes, and a second judge checked all
+questions and a sample of the judgments (docs/measurements.md).
 """
 
 import json
@@ -36,8 +36,7 @@ def questions(split: Split | None = None) -> list[dict[str, Any]]:
     """Questions: `question_id`, `patient_id`, `question`, `kind`, `answer`, `evidence`, `split`.
 
     `evidence` is a list of `note_id`, `quote`, `start`, `end`; empty, with `answer` None, where
-    the notes do not tell. `author` is `independent` (saw only the notes) or `insider` (knew the
-    code).
+    the notes do not tell.
     """
     return _of_split("questions.jsonl", split)
 
