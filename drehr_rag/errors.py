@@ -9,6 +9,7 @@ DrehrError
 │   └── NoteRejected              --strict met a row that cannot be read
 ├── EncoderError                  a model cannot be had, or gave vectors that cannot be used
 │   ├── ModelUnavailable          not on this machine, and no hub to fetch it from
+│   ├── TextTooLong               overflow="error" met a text that the model cannot read whole
 │   └── EncoderMismatch           the store was made with another encoder
 ├── StoreError                    the store cannot be used
 │   ├── StoreMissing              nothing is there
@@ -55,6 +56,10 @@ class EncoderError(DrehrError):
 
 class ModelUnavailable(EncoderError):
     """The model is not on this machine and cannot be fetched."""
+
+
+class TextTooLong(EncoderError):
+    """A text is longer than the model reads, and the encoder was told to refuse it."""
 
 
 class EncoderMismatch(EncoderError):

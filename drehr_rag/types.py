@@ -349,7 +349,9 @@ class Fingerprint:
         pooling: "cls", "mean", …
         query_prompt: Put before each query.
         passage_prompt: Put before each passage.
-        max_tokens: Longer texts are cut there.
+        max_tokens: Longer texts are cut there, or split there and averaged.
+        compat: "released" or "strict", where a published model's own code differs from its text.
+        overflow: "cut" or "split".
     """
 
     model: str
@@ -362,6 +364,7 @@ class Fingerprint:
     normalised: bool = True
     revision: str | None = None
     compat: str | None = None
+    overflow: str = "cut"
 
     def __str__(self) -> str:
         """Short form for messages: model, pooling, dimension, first digits of the hash."""

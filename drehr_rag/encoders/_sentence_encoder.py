@@ -1,16 +1,15 @@
 """A sentence-transformers model behind the two verbs, with a fingerprint and a count of cuts."""
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from drehr_rag._extras import require
+from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
 from drehr_rag.encoders._weights import weights_hash
 from drehr_rag.errors import EncoderError
 from drehr_rag.types import Fingerprint, Vectors
@@ -41,90 +40,47 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-class SentenceEncoder:
-    """Text to vectors of length 1 with a sentence-transformers model.
-
-    Safe to share between threads: calls run one after the other.
+class SentenceEncoder(TextEncoder):
+    """A sentence-transformers model.
 
     Args:
         name: What `load_encoder` takes to load it again.
         model: A `SentenceTransformer`.
         fingerprint: What decides the vectors.
         batch_size: Texts a batch.
+        overflow: What happens to texts that are too long.
     """
 
     def __init__(
-        self, name: str, model: Any, fingerprint: Fingerprint, *, batch_size: int = BATCH
+        self,
+        name: str,
+        model: Any,
+        fingerprint: Fingerprint,
+        *,
+        batch_size: int = BATCH,
+        overflow: Overflow = "warn",
     ) -> None:
         """Keep the model; nothing is run."""
-        self.name = name
-        self.fingerprint = fingerprint
-        self.truncated = 0
+        super().__init__(name, fingerprint, overflow=overflow)
         self._model = model
         self._batch_size = batch_size
-        self._lock = threading.Lock()
 
-    def __repr__(self) -> str:
-        """Name and fingerprint."""
-        return f"SentenceEncoder({self.name!r}, {self.fingerprint})"
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own."""
+        return self._model.tokenizer
 
-    @cached_property
-    def max_tokens(self) -> int:
-        """Longest passage that is not cut, without special tokens and the passage prompt."""
-        prompt = self.count_tokens([self.fingerprint.passage_prompt])[0]
-        special: int = self._model.tokenizer.num_special_tokens_to_add(pair=False)
-        return self.fingerprint.max_tokens - special - prompt
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, special tokens left out."""
-        if not texts:
-            return []
-        tokenizer = self._model.tokenizer
-        with self._lock:
-            ids = tokenizer(
-                list(texts),
-                add_special_tokens=False,
-                truncation=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                verbose=False,
-            )["input_ids"]
-        return [len(row) for row in ids]
-
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """Shape (texts, dimension), float32, each of length 1.
-
-        Raises:
-            EncoderError: The model gave numbers that are not finite.
-        """
-        return self._encode(texts, self.fingerprint.query_prompt)
-
-    def encode_passages(self, texts: Sequence[str]) -> Vectors:
-        """Shape (texts, dimension), float32, each of length 1; `truncated` counts those cut.
-
-        Raises:
-            EncoderError: The model gave numbers that are not finite.
-        """
-        self.truncated += sum(count > self.max_tokens for count in self.count_tokens(texts))
-        return self._encode(texts, self.fingerprint.passage_prompt)
-
-    def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
-        if not texts:
-            return np.zeros((0, self.fingerprint.dimension), dtype=np.float32)
-        with self._lock:
-            vectors: Vectors = self._model.encode(
-                list(texts),
-                prompt=prompt,
-                batch_size=self._batch_size,
-                convert_to_numpy=True,
-                normalize_embeddings=False,
-                show_progress_bar=False,
-            ).astype(np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not np.isfinite(vectors).all() or not lengths.all():
-            raise EncoderError(f"{self.name} gave vectors that are not finite or are zero")
-        unit: Vectors = vectors / lengths
-        return unit
+    def _vectors(self, texts: Sequence[str], *, query: bool) -> Vectors:
+        prompt = self.fingerprint.query_prompt if query else self.fingerprint.passage_prompt
+        vectors: Vectors = self._model.encode(
+            list(texts),
+            prompt=prompt,
+            batch_size=self._batch_size,
+            convert_to_numpy=True,
+            normalize_embeddings=False,
+            show_progress_bar=False,
+        ).astype(np.float32)
+        return vectors
 
 
 def sentence_encoder(
@@ -139,6 +95,8 @@ def sentence_encoder(
     query_prompt: str | None = None,
     passage_prompt: str | None = None,
     revision: str | None = None,
+    batch_size: int = BATCH,
+    overflow: Overflow = "warn",
 ) -> SentenceEncoder:
     """Load a folder.
 
@@ -153,6 +111,9 @@ def sentence_encoder(
         query_prompt: In place of the folder's own.
         passage_prompt: In place of the folder's own.
         revision: Of the hub's repository.
+        batch_size: Texts a batch.
+        overflow: Texts over the limit are cut and counted (`warn`), encoded in parts (`split`)
+            or refused (`error`).
 
     Raises:
         EncoderError: The folder is no such model.
@@ -186,7 +147,7 @@ def sentence_encoder(
         dimension=int(loaded.get_embedding_dimension()),
         revision=revision,
     )
-    return SentenceEncoder(name, loaded, fingerprint)
+    return SentenceEncoder(name, loaded, fingerprint, batch_size=batch_size, overflow=overflow)
 
 
 @contextmanager

@@ -1,0 +1,177 @@
+"""The base of every encoder: prompts, what to do with long texts, unit vectors."""
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drehr_rag.errors import EncoderError, TextTooLong, UnknownName
+from drehr_rag.types import Fingerprint, Vectors
+
+logger = logging.getLogger(__name__)
+
+Overflow = Literal["warn", "split", "error"]
+"""A text longer than the model reads: cut, counted and logged; encoded in parts, whose mean by
+length counts; or refused."""
+
+
+class TextEncoder(ABC):
+    """Text to vectors of length 1, by two verbs.
+
+    Safe to share between threads: calls run one after the other.
+
+    Args:
+        name: What `load_encoder` takes to load it again.
+        fingerprint: What decides the vectors.
+        overflow: What happens to texts that are too long.
+
+    Attributes:
+        truncated: How many texts were cut since it was loaded.
+    """
+
+    def __init__(self, name: str, fingerprint: Fingerprint, *, overflow: Overflow = "warn") -> None:
+        """Nothing is run."""
+        if overflow not in get_args(Overflow):
+            raise UnknownName(f"overflow is warn, split or error, not {overflow!r}")
+        self.name = name
+        self.fingerprint = (
+            replace(fingerprint, overflow="split") if overflow == "split" else (fingerprint)
+        )
+        self.truncated = 0
+        self._overflow = overflow
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Name and fingerprint."""
+        return f"{type(self).__name__}({self.name!r}, {self.fingerprint})"
+
+    # -- what a model fills in ---------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> Any:
+        """A fast transformers tokenizer."""
+
+    @abstractmethod
+    def _vectors(self, texts: Sequence[str], *, query: bool) -> NDArray[Any]:
+        """One raw vector a text, any length; the model cuts texts that are too long."""
+
+    # -- the two verbs -----------------------------------------------------------------------
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Shape (texts, dimension), float32, each of length 1.
+
+        Raises:
+            TextTooLong: With `overflow="error"`.
+            EncoderError: The model gave numbers that are not finite.
+        """
+        return self._encode(texts, query=True)
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Shape (texts, dimension), float32, each of length 1; `truncated` counts those cut.
+
+        Raises:
+            TextTooLong: With `overflow="error"`.
+            EncoderError: The model gave numbers that are not finite.
+        """
+        return self._encode(texts, query=False)
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest passage that is not cut, without special tokens and the passage prompt."""
+        return self._room[False]
+
+    @cached_property
+    def _room(self) -> dict[bool, int]:
+        """Tokens left for a query (True) or a passage (False)."""
+        prompts = [self.fingerprint.passage_prompt, self.fingerprint.query_prompt]
+        passage, query = self.count_tokens(prompts)
+        rest = self.fingerprint.max_tokens - self._special_tokens()
+        return {False: rest - passage, True: rest - query}
+
+    def _special_tokens(self) -> int:
+        special: int = self.tokenizer.num_special_tokens_to_add(pair=False)
+        return special
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens left out."""
+        if not texts:
+            return []
+        with self._lock:
+            ids = self.tokenizer(
+                list(texts),
+                add_special_tokens=False,
+                truncation=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+            )["input_ids"]
+        return [len(row) for row in ids]
+
+    # -- long texts --------------------------------------------------------------------------
+
+    def _encode(self, texts: Sequence[str], *, query: bool) -> Vectors:
+        if isinstance(texts, str):
+            raise EncoderError("texts is a list of texts, not one text")
+        if not texts:
+            return np.zeros((0, self.fingerprint.dimension), dtype=np.float32)
+        room, counts = self._room[query], self.count_tokens(texts)
+        long = [i for i, count in enumerate(counts) if count > room]
+        if long and self._overflow == "split":
+            return self._in_parts(texts, counts, query=query)
+        if long and self._overflow == "error":
+            raise TextTooLong(
+                f"text {long[0]} of this call has {counts[long[0]]} tokens and {self.name} reads "
+                f"{room} ({len(long)} such texts): chunk smaller, or load with "
+                f'overflow="split" or "warn"'
+            )
+        if long:
+            self.truncated += len(long)
+            logger.warning(
+                "%s cut %d of %d texts at %d tokens", self.name, len(long), len(texts), room
+            )
+        with self._lock:
+            return self._unit(self._vectors(texts, query=query))
+
+    def _in_parts(self, texts: Sequence[str], counts: Sequence[int], *, query: bool) -> Vectors:
+        parts: list[str] = []
+        owner: list[int] = []
+        for i, (text, count) in enumerate(zip(texts, counts, strict=True)):
+            pieces = [text] if count <= self._room[query] else self._pieces(text, self._room[query])
+            parts += pieces
+            owner += [i] * len(pieces)
+        with self._lock:
+            vectors = self._unit(self._vectors(parts, query=query))
+        total = np.zeros((len(texts), vectors.shape[1]), dtype=np.float64)
+        np.add.at(total, owner, vectors * np.array(self.count_tokens(parts))[:, None].clip(1))
+        return self._unit(total)
+
+    def _pieces(self, text: str, room: int) -> list[str]:
+        """Cut at tokens, so that no piece is too long and no character is lost."""
+        with self._lock:
+            spans = self.tokenizer(
+                text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            )["offset_mapping"]
+        if len(spans) <= room:
+            return [text]
+        middle = min(room, len(spans) // 2 + 1) if len(spans) < 2 * room else room
+        cut = int(spans[middle][0])
+        if cut <= 0 or cut >= len(text):  # one token that covers everything
+            return [text]
+        return [*self._pieces(text[:cut], room), *self._pieces(text[cut:], room)]
+
+    def _unit(self, vectors: NDArray[Any]) -> Vectors:
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or not lengths.all():
+            raise EncoderError(
+                f"{self.name} gave vectors that are not finite or are zero: its weights are "
+                f"broken, or this precision is too narrow for them (try precision='float32')"
+            )
+        unit: Vectors = (vectors / lengths).astype(np.float32)
+        return unit
