@@ -13,9 +13,10 @@ from ir_measures import Qrel, R, ScoredDoc, nDCG
 from benchmarks.devsets import Devset, load, make_store
 from benchmarks.tables import Table
 from drehr_rag.protocols import Encoder
-from drehr_rag.retrievers import fusion, load_retriever
+from drehr_rag.retrievers import _fusion as fusion
+from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._bm25 import sparse_queries
-from drehr_rag.retrievers.fusion import Fusion, reciprocal_ranks, relative_scores
+from drehr_rag.retrievers._fusion import Fusion, reciprocal_ranks, relative_scores
 from drehr_rag.retrievers.hybrid import DEPTH
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._where import NO_FILTERS

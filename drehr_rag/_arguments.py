@@ -9,6 +9,9 @@ from drehr_rag.errors import BadArgument, ScopeRequired
 P = ParamSpec("P")
 R = TypeVar("R")
 
+MOST = 1_000_000
+"""Hits of one search: more would not fit in memory."""
+
 HOW = (
     'say whose notes to search: scope=Patient("p1"), Encounter("p1", "e1"), Cohort([...]) '
     'or AllPatients(reason="...")'
@@ -33,6 +36,8 @@ def positive(k: object, what: str = "k") -> int:
     Raises:
         BadArgument: It is not.
     """
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise BadArgument(f"{what} is how many to return, a whole number from 1 up, not {k!r}")
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST:
+        raise BadArgument(
+            f"{what} is how many to return, a whole number from 1 up (at most {MOST:,}), not {k!r}"
+        )
     return k

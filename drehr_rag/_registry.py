@@ -32,7 +32,7 @@ def find(folder: str, name: str) -> ModuleType:
     Raises:
         UnknownName: There is none of this name; the message lists those there are.
     """
-    wanted = name.replace("_", "-")
+    wanted = str(name).replace("_", "-")
     if wanted not in (known := names(folder)):
         close = get_close_matches(wanted, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

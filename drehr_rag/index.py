@@ -1,6 +1,6 @@
 """`EhrIndex`: notes in, hits and answers out; the one object that most users meet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, time
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from drehr_rag._arguments import needs_scope, positive
 from drehr_rag.encoders import load_encoder
-from drehr_rag.errors import BadArgument, EncoderMismatch, StoreError, StoreMissing
+from drehr_rag.errors import BadArgument, EncoderMismatch, StoreDamaged, StoreMissing
 from drehr_rag.generators import load_generator
 from drehr_rag.indexing import IndexingRun, Progress
 from drehr_rag.notes.chunkers import load_chunker
@@ -28,6 +28,7 @@ from drehr_rag.types import (
     Hit,
     IndexReport,
     Mode,
+    Note,
     PatientHits,
     Scope,
     as_id,
@@ -55,6 +56,7 @@ class EhrIndex:
         self._encoder = encoder
         self._chunker: Chunker | None = None
         self._retrievers: dict[str, Retriever] = {}
+        self._check_manifest()
         if encoder is not None:
             self._check(encoder.fingerprint)
 
@@ -66,6 +68,7 @@ class EhrIndex:
         encoder: str | Encoder | None = None,
         chunker: str | None = None,
         chunker_options: Mapping[str, Any] | None = None,
+        create: bool = True,
     ) -> Self:
         """Open an index, or make it if it does not exist and an encoder is given.
 
@@ -76,6 +79,7 @@ class EhrIndex:
                 remembers its own, loads it when needed, and refuses any other.
             chunker: `sections` (default) or `words`; an existing index remembers its own.
             chunker_options: For instance `{"cleaning": "cliniq"}` for `words`.
+            create: Whether one that does not exist is made.
 
         Raises:
             StoreMissing: There is no index, and no encoder was given to make one.
@@ -84,11 +88,13 @@ class EhrIndex:
             EncoderMismatch: It was made with another encoder.
             BadArgument: It was made with another chunker.
         """
-        place = str(location)
+        place = str(location) if isinstance(location, str | Path) else ""
+        if not place.strip():
+            raise BadArgument("location is a folder, a URL or :memory:")
         try:
             store = open_store(place)
         except StoreMissing:
-            if encoder is None:
+            if encoder is None or not create:
                 raise
             return cls._make(place, encoder, chunker or "sections", dict(chunker_options or {}))
         try:
@@ -146,6 +152,8 @@ class EhrIndex:
         """
         if isinstance(source, str | Path):
             notes: NoteStream = read_notes(source, format=format, fields=fields)
+        elif isinstance(source, Note) or not isinstance(source, Iterable):
+            raise BadArgument("add takes a file, a folder or an iterable of notes")
         else:
             notes = source
         run = IndexingRun(
@@ -160,13 +168,16 @@ class EhrIndex:
 
     def delete_notes(self, note_ids: Sequence[object]) -> int:
         """Remove notes and every trace of them; returns how many chunks went."""
-        if isinstance(note_ids, str | bytes):
-            raise BadArgument("note_ids is a list of ids")
-        return self._store.delete_notes([_id(note_id, "note_id") for note_id in note_ids])
+        _check_list(note_ids, "note_ids")
+        gone = self._store.delete_notes([_id(note_id, "note_id") for note_id in note_ids])
+        self._store.purge()
+        return gone
 
     def delete_patient(self, patient_id: object) -> int:
         """Remove a patient's notes and every trace of them; returns how many chunks went."""
-        return self._store.delete_patient(_id(patient_id, "patient_id"))
+        gone = self._store.delete_patient(_id(patient_id, "patient_id"))
+        self._store.purge()
+        return gone
 
     # -- searching ---------------------------------------------------------------------------
 
@@ -224,8 +235,7 @@ class EhrIndex:
         until: When = None,
     ) -> list[list[Hit]]:
         """As `search`, for many queries at once; encodes them in one go."""
-        if isinstance(queries, str):
-            raise BadArgument("queries is a list of queries; for one use search")
+        _check_list(queries, "queries")
         positive(k)
         for query in queries:
             _check_words(query, "query")
@@ -256,15 +266,9 @@ class EhrIndex:
         positive(per_patient, "per_patient")
         _check_words(query, "query")
         filters = _filters(note_type, section, since, until)
-        retriever = self._retriever(mode)
-        depth = 4 * k * per_patient
-        while True:
-            hits = retriever.retrieve([query], scope=scope, filters=filters, k=depth)[0]
-            groups = _by_patient(hits, per_patient)[:k]
-            full = len(groups) == k and all(len(group.hits) == per_patient for group in groups)
-            if full or len(hits) < depth:
-                return groups
-            depth *= 4
+        return self._retriever(mode).retrieve_patients(
+            query, scope=scope, filters=filters, k=k, per_patient=per_patient
+        )
 
     @needs_scope
     def ask(
@@ -323,8 +327,9 @@ class EhrIndex:
     @needs_scope
     def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
         """Those of the chunks that exist in scope, in the order asked for."""
-        if isinstance(chunk_ids, str):
-            raise BadArgument("chunk_ids is a list of ids")
+        _check_list(chunk_ids, "chunk_ids")
+        if not all(isinstance(chunk_id, str) for chunk_id in chunk_ids):
+            raise BadArgument("chunk_ids are strings")
         return self._store.get(list(chunk_ids), scope=scope)
 
     @needs_scope
@@ -416,12 +421,23 @@ class EhrIndex:
         folder = getattr(self._store, "folder", None)
         return folder / "rejects.jsonl" if folder else Path("rejects.jsonl")
 
+    def _check_manifest(self) -> None:
+        made = self._store.manifest
+        try:
+            held = Fingerprint(**made["encoder"]["fingerprint"])
+            whole = made["encoder"]["name"] and made["chunker"]["name"] is not None
+            whole = whole and isinstance(made["chunker"]["options"], dict)
+        except (KeyError, TypeError):
+            whole = False
+        if not whole or held.dimension != made["dimension"]:
+            raise StoreDamaged(
+                f"the manifest of {self.location} does not say which encoder and chunker made it: "
+                "put back a copy of the store, or index the notes again"
+            )
+
     def _check(self, given: Fingerprint) -> None:
         """Compare what decides the vectors; a name or revision means nothing beside the hash."""
-        try:
-            held = Fingerprint(**self._store.manifest["encoder"]["fingerprint"])
-        except (KeyError, TypeError):
-            raise StoreError(f"{self.location} does not say which encoder made it") from None
+        held = Fingerprint(**self._store.manifest["encoder"]["fingerprint"])
         ignored = {"model", "revision"}
         differ = [
             name
@@ -454,17 +470,6 @@ def _build_chunker(name: str, options: Mapping[str, Any], encoder: Encoder) -> C
     )
 
 
-def _by_patient(hits: Sequence[Hit], per_patient: int) -> list[PatientHits]:
-    groups: dict[str, list[Hit]] = {}
-    for hit in hits:
-        if hit.chunk.patient_id is not None:
-            groups.setdefault(hit.chunk.patient_id, []).append(hit)
-    return [
-        PatientHits(patient, group[0].score, tuple(group[:per_patient]))
-        for patient, group in groups.items()
-    ]
-
-
 def _id(value: object, what: str) -> str:
     try:
         return as_id(value)
@@ -472,9 +477,22 @@ def _id(value: object, what: str) -> str:
         raise BadArgument(f"{what} {problem}") from None
 
 
+def _check_list(values: object, what: str) -> None:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise BadArgument(f"{what} is a list, not {type(values).__name__}")
+
+
 def _check_words(text: object, what: str) -> None:
     if not isinstance(text, str) or not text.strip():
         raise BadArgument(f"the {what} is empty or is not text")
+    if not text.isprintable():
+        text = "".join(c for c in text if c.isprintable() or c.isspace())
+    if not any(character.isalnum() for character in text):
+        raise BadArgument(f"the {what} holds no letter or digit")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadArgument(f"the {what} holds half of a surrogate pair") from None
 
 
 def _filters(note_type: Names, section: Names, since: When, until: When) -> Filters:
@@ -490,6 +508,8 @@ def _filters(note_type: Names, section: Names, since: When, until: When) -> Filt
 def _names(value: Names, what: str) -> tuple[str, ...] | None:
     if value is None:
         return None
+    if not isinstance(value, str):
+        _check_list(value, what)
     names = (value,) if isinstance(value, str) else tuple(value)
     if not all(isinstance(name, str) for name in names):
         raise BadArgument(f"{what} is a name or a list of names")
@@ -497,6 +517,8 @@ def _names(value: Names, what: str) -> tuple[str, ...] | None:
 
 
 def _time(value: When, what: str) -> datetime | None:
+    if isinstance(value, str) and not value.strip():
+        raise BadArgument(f"{what} is empty: leave it out, or give a date such as 2180-05-07")
     try:
         return as_time(value)
     except ValueError as problem:

@@ -9,9 +9,8 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-from drehr_rag.errors import NoNotes, NoteRejected
+from drehr_rag.errors import BadArgument, NoNotes, NoteRejected
 from drehr_rag.protocols import Chunker, Encoder, NoteStream
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.stores import ScopedStore
@@ -43,11 +42,15 @@ class IndexingRun:
         strict: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        """Keep the parts; nothing is read yet."""
+        """Keep the parts; nothing is read yet.
+
+        Raises:
+            BadArgument: The file for rejects cannot be written.
+        """
         self._store = store
         self._encoder = encoder
         self._chunker = chunker
-        self._rejects = rejects
+        self._rejects = _writable(rejects)
         self._strict = strict
         self._progress = progress or (lambda report: None)
         self._seen = _SeenNotes()
@@ -68,8 +71,7 @@ class IndexingRun:
         report = self._report
         try:
             for rows in _batches(notes, NOTES):
-                report.read += len(rows)
-                self._queue([note for row in rows if (note := self._accept(row))])
+                self._read(rows)
                 if sum(len(chunks) for _, chunks, _ in self._pending) >= CHUNKS:
                     self._flush()
                 report.seconds = perf_counter() - started
@@ -87,6 +89,16 @@ class IndexingRun:
         self._progress(report)
         return report
 
+    def _read(self, rows: Sequence[Note | Reject]) -> None:
+        accepted: list[Note] = []
+        try:
+            for row in rows:
+                self._report.read += 1
+                if note := self._accept(row):
+                    accepted.append(note)
+        finally:  # in strict mode the notes before a bad row are kept
+            self._queue(accepted)
+
     def _nothing(self) -> str:
         if not self._report.read:
             return "there is no note to index"
@@ -99,21 +111,30 @@ class IndexingRun:
         if isinstance(row, Reject):
             self._reject(row)
             return None
-        known = self._seen.digest(row.note_id, self._digest(row))
-        if known == "new":
+        if not isinstance(row, Note):
+            raise BadArgument(f"notes are Note objects, not {type(row).__name__}")
+        digest, place = self._digest(row), _place(row)
+        known = self._seen.first(row.note_id, digest, place)
+        if known is None:
             return row
-        if known == "same":
+        if known[0] == digest:
             self._report.unchanged += 1
         else:
-            reason = "another note of this run has the same note_id and other content"
-            self._reject(Reject("", None, reason, row.note_id))
+            first = f" ({known[1]})" if known[1] else ""
+            self._reject_note(row, f"the same note_id as another note of this run{first}")
         return None
+
+    def _reject_note(self, note: Note, reason: str, *, retracted: bool = False) -> None:
+        self._reject(
+            Reject(*note.origin, reason, note.note_id, note.patient_id, retracted=retracted)
+        )
 
     def _reject(self, row: Reject) -> None:
         where = f"{row.file}:{row.line}" if row.line else row.file or f"note {row.note_id}"
+        reason = row.reason + self._older_version(row)
         if self._strict:
-            raise NoteRejected(f"{where}: {row.reason}")
-        self._first_reason = self._first_reason or f"{where}: {row.reason}"
+            raise NoteRejected(f"{where}: {reason}")
+        self._first_reason = self._first_reason or f"{where}: {reason}"
         self._report.rejected += 1
         self._report.rejects_file = str(self._rejects)
         record = {
@@ -121,11 +142,24 @@ class IndexingRun:
             "file": row.file,
             "line": row.line,
             "note_id": row.note_id,
-            "reason": row.reason,
+            "reason": reason,
         }
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(self._rejects, flags, 0o600), "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+    def _older_version(self, row: Reject) -> str:
+        """Take a retracted note out of the store; say what becomes of what the store holds."""
+        if row.note_id is None or row.note_id not in self._store.note_states([row.note_id]):
+            return ""
+        held = self._store.note_states([row.note_id])[row.note_id]
+        if row.retracted and held.patient_id == row.patient_id:
+            self._store.delete_notes([row.note_id])
+            return "; its older version was removed from the store"
+        return (
+            "; the store keeps what it holds under this note_id: to remove it, type "
+            f"drehr-rag delete --note {row.note_id}"
+        )
 
     def _digest(self, note: Note) -> str:
         made_of = [note.model_dump(mode="json"), dict(self._chunker.settings)]
@@ -139,6 +173,8 @@ class IndexingRun:
             digest, state = self._digest(note), states.get(note.note_id)
             if state and state.complete and state.digest == digest:
                 self._report.unchanged += 1
+            elif state and state.patient_id != note.patient_id:
+                self._reject_note(note, "the store holds this note_id for another patient")
             else:
                 todo.append((note, digest, state is not None))
         for (note, digest, replaces), chunks in zip(
@@ -147,8 +183,7 @@ class IndexingRun:
             if chunks:
                 self._pending.append((digest, chunks, replaces))
             else:
-                reason = "no words are left after cleaning"
-                self._reject(Reject("", None, reason, note.note_id))
+                self._reject_note(note, "no words are left after cleaning", retracted=True)
 
     def _flush(self) -> None:
         """Encode and write what is queued, then drop what it replaces."""
@@ -173,24 +208,35 @@ class IndexingRun:
 
 
 class _SeenNotes:
-    """Ids and digests of a run's notes, on disk: a run of millions stays small in memory."""
+    """Ids, digests and places of a run's notes, on disk: millions stay small in memory."""
 
     def __init__(self) -> None:
         self._table = sqlite3.connect("")  # a temporary file of SQLite's own
-        self._table.execute("CREATE TABLE seen (note TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID")
+        self._table.execute(
+            "CREATE TABLE seen (note TEXT PRIMARY KEY, digest TEXT, place TEXT) WITHOUT ROWID"
+        )
 
-    def digest(self, note_id: str, digest: str) -> str:
-        """Note it down; returns "new", "same" or "other"."""
-        row: Any = self._table.execute(
-            "SELECT digest FROM seen WHERE note = ?", (note_id,)
-        ).fetchone()
+    def first(self, note_id: str, digest: str, place: str) -> tuple[str, str] | None:
+        """Digest and place of the first note of this id; None if this is it."""
+        query = "SELECT digest, place FROM seen WHERE note = ?"
+        row: tuple[str, str] | None = self._table.execute(query, (note_id,)).fetchone()
         if row is None:
-            self._table.execute("INSERT INTO seen VALUES (?, ?)", (note_id, digest))
-            return "new"
-        return "same" if row[0] == digest else "other"
+            self._table.execute("INSERT INTO seen VALUES (?, ?, ?)", (note_id, digest, place))
+        return row
 
     def close(self) -> None:
         self._table.close()
+
+
+def _writable(rejects: Path) -> Path:
+    if rejects.is_dir() or not rejects.absolute().parent.is_dir():
+        raise BadArgument(f"rejected rows cannot be written to {rejects}: name a file in a folder")
+    return rejects
+
+
+def _place(note: Note) -> str:
+    file, line = note.origin
+    return f"{file}:{line}" if line else file
 
 
 def _batches(rows: Iterable[Note | Reject], size: int) -> Iterator[list[Note | Reject]]:

@@ -11,6 +11,7 @@ from drehr_rag.types import (
     Fingerprint,
     Hit,
     Note,
+    PatientHits,
     Reject,
     Scope,
     SparseVector,
@@ -96,6 +97,7 @@ class NoteState:
     digest: str | None
     chunks: int
     complete: bool
+    patient_id: str | None = None
 
 
 @runtime_checkable
@@ -117,6 +119,18 @@ class Store(Protocol):
         self, vectors: Sequence[SparseVector], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Hit]]:
         """The k best chunks of each sparse query, by BM25."""
+        ...
+
+    def patients_dense(
+        self, vector: Vectors, *, scope: Scope, filters: Filters, k: int, per_patient: int
+    ) -> list[PatientHits]:
+        """The k patients with the nearest chunks, each with its nearest."""
+        ...
+
+    def patients_sparse(
+        self, vector: SparseVector, *, scope: Scope, filters: Filters, k: int, per_patient: int
+    ) -> list[PatientHits]:
+        """The k patients with the best chunks by BM25, each with its best."""
         ...
 
     def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
@@ -169,6 +183,12 @@ class Retriever(Protocol):
         self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Hit]]:
         """The k best hits of each query, best first."""
+        ...
+
+    def retrieve_patients(
+        self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
+    ) -> list[PatientHits]:
+        """The k best patients by their best hit, each with up to `per_patient` hits."""
         ...
 
 

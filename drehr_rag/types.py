@@ -1,6 +1,7 @@
 """The records that pass between the layers: notes, chunks, hits, scopes, answers."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -44,6 +45,10 @@ def as_id(value: object) -> str:
     return text
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}(T|$)")
+"""ISO weeks ("2180-W19") are dates to Python too, but a whole week is meant."""
+
+
 def _optional_id(value: object) -> str | None:
     blank = value is None or value == "" or (isinstance(value, float) and isnan(value))
     return None if blank else as_id(value)
@@ -61,7 +66,7 @@ def as_time(value: object) -> datetime | None:
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
-    if isinstance(value, str):
+    if isinstance(value, str) and _DATE.match(value.strip()):
         try:
             return datetime.fromisoformat(value.strip())
         except ValueError:
@@ -121,15 +126,33 @@ class Note(BaseModel):
         default_factory=dict, repr=False
     )
 
+    @property
+    def origin(self) -> tuple[str, int | None]:
+        """File and line that a reader took it from; an empty name if it was made otherwise."""
+        origin: tuple[str, int | None] = self.__dict__.get("_origin", ("", None))
+        return origin
+
+    def read_from(self, file: str, line: int | None) -> "Note":
+        """The same note, remembering where it was read."""
+        self.__dict__["_origin"] = (file, line)  # no field: it is not part of what a note is
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that could not be read: where it stands and why, never what it says."""
+    """A row that could not be read: where it stands and why, never what it says.
+
+    Attributes:
+        retracted: The source takes the note back (an error, no text left), so an older version
+            of it, of the same patient, leaves the store too.
+    """
 
     file: str
     line: int | None
     reason: str
     note_id: str | None = None
+    patient_id: str | None = None
+    retracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +318,7 @@ class Cohort:
 
     def __init__(self, patient_ids: Iterable[object]) -> None:
         """Take any iterable of ids, except one string."""
-        if isinstance(patient_ids, str | bytes):
+        if isinstance(patient_ids, str | bytes) or not isinstance(patient_ids, Iterable):
             raise ScopeError("Cohort takes a list of ids; for one patient write Patient(id)")
         ids = frozenset(_scope_id(value, "an id in the cohort") for value in patient_ids)
         object.__setattr__(self, "patient_ids", ids)

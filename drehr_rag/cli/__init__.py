@@ -53,12 +53,14 @@ def main() -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except (OSError, UnicodeEncodeError) as problem:
+        _fail(problem, 1)
 
 
-def _fail(problem: DrehrError, code: int) -> None:
-    message = Text.assemble(("error: ", "bold red"), str(problem))
+def _fail(problem: Exception, code: int) -> None:
+    said = str(problem)
+    if isinstance(problem, UnicodeEncodeError):  # its own message would show what was printed
+        said = f"this terminal cannot show a character ({problem.encoding}): set PYTHONUTF8=1"
+    message = Text.assemble(("error: ", "bold red"), said)
     Console(stderr=True, soft_wrap=True).print(message)
     sys.exit(code)

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from rich.console import Console
 
 from drehr_rag.errors import BadArgument, ScopeRequired
+from drehr_rag.index import EhrIndex
 from drehr_rag.types import AllPatients, Cohort, Encounter, Patient, Scope
 
 Store = Annotated[
@@ -18,7 +20,7 @@ EncoderName = Annotated[
     typer.Option(
         "--encoder",
         help="offline, dr-ehr-small, dr-ehr-small:FOLDER, or any sentence-transformers model. "
-        "A store remembers its own.",
+        "A store remembers its own; name it again if its folder has moved.",
     ),
 ]
 
@@ -79,11 +81,27 @@ def scope_of(
         )
     if encounter is not None and patient is None:
         raise ScopeRequired("an encounter is named with its patient: --patient ID --encounter ID")
+    if reason is not None and not everybody:
+        raise BadArgument("--reason goes with --all-patients")
     if patient is not None:
         return Patient(patient) if encounter is None else Encounter(patient, encounter)
     if cohort is not None:
         return Cohort(_ids(cohort))
+    if not (reason or "").strip():
+        raise ScopeRequired('--all-patients needs --reason, e.g. --reason "trial screening"')
     return AllPatients(reason or "")
+
+
+def warn_unknown(index: EhrIndex, scope: Scope) -> None:
+    """Say on stderr how many patients of a scope have no note here: an id may be misspelt."""
+    asked = {scope.patient_id} if isinstance(scope, Patient | Encounter) else set()
+    asked = set(scope.patient_ids) if isinstance(scope, Cohort) else asked
+    if isinstance(scope, Cohort) and not asked:
+        Console(stderr=True).print("the cohort is empty: nothing is searched")
+    elif asked:
+        there = index.facets("patient_id", scope=Cohort(asked))
+        if missing := len(asked) - len(there):
+            Console(stderr=True).print(f"{missing} of {len(asked)} patients have no note here")
 
 
 def _ids(path: Path) -> list[str]:

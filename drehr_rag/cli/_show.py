@@ -1,7 +1,9 @@
 """Records for people (rich) and for programs (JSON)."""
 
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +21,14 @@ _WORD = re.compile(r"\w+")
 
 def console() -> Console:
     """Standard output; plain where it is no terminal."""
-    return Console(highlight=False, soft_wrap=not Console().is_terminal)
+    return _Output(highlight=False, soft_wrap=not Console().is_terminal)
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """`| head` has read enough: that is no failure."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
 
 
 def print_json(content: Any) -> None:
@@ -93,11 +102,11 @@ def show_answer(answer: Answer, out: Console) -> None:
     numbers = {citation: n for n, citation in enumerate(answer.citations, 1)}
     for sentence in answer.sentences:
         marks = "".join(f"[{numbers[c]}]" for c in sentence.citations)
-        out.print(Text.assemble(" ".join(sentence.text.split()), (f" {marks}", "cyan")))
+        out.print(Text.assemble(plain(sentence.text), (f" {marks}", "cyan")))
     out.print()
     for citation, number in numbers.items():
         out.print(Text.assemble((f"[{number}] ", "cyan"), _place(citation)))
-        quote = " ".join(citation.quote.split())
+        quote = plain(citation.quote)
         out.print(Text.assemble("    ", (f"“{quote}”", "italic")))
 
 
@@ -111,9 +120,15 @@ def _place(item: Chunk | Citation) -> Text:
     return place
 
 
+def plain(text: str) -> str:
+    """On one line; codes that would steer the terminal are shown, not obeyed."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+
+
 def passage(text: str, query: str) -> Text:
     """A passage on one line, around its first matched word, matched words standing out."""
-    line = " ".join(text.split())
+    line = plain(text)
     starts = [match.start() for match in _matches(line, query)]
     first = max(0, starts[0] - WIDTH // 4) if starts and starts[0] > WIDTH // 2 else 0
     window = line[first : first + WIDTH]
@@ -139,6 +154,7 @@ __all__ = [
     "group_record",
     "hit_record",
     "passage",
+    "plain",
     "print_json",
     "show_answer",
     "show_hits",

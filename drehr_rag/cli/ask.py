@@ -6,6 +6,7 @@ import typer
 
 from drehr_rag.cli import _options as o
 from drehr_rag.cli._show import answer_record, console, print_json, show_answer
+from drehr_rag.errors import BadArgument
 from drehr_rag.generators import load_generator
 from drehr_rag.index import EhrIndex
 
@@ -30,6 +31,7 @@ def command(
     section: o.Sections = None,
     since: o.Since = None,
     until: o.Until = None,
+    encoder: o.EncoderName = None,
     json: o.Json = False,
 ) -> None:
     """Answer a question; every sentence is cited, or there is no answer.
@@ -39,8 +41,13 @@ def command(
     [bold]Example:[/bold] drehr-rag ask "Why was metformin stopped?" --store ./ehr.idx --patient p1
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
+    if model is not None and not generator_url:
+        raise BadArgument("--model goes with --generator-url")
+    if generator_url is not None and not generator_url.strip():
+        raise BadArgument("--generator-url is empty: leave it out to quote the notes")
     generator = load_generator("openai", url=generator_url, model=model) if generator_url else None
-    with EhrIndex.open(store) as index:
+    with EhrIndex.open(store, encoder=encoder, create=False) as index:
+        o.warn_unknown(index, scope)
         answer = index.ask(
             question,
             scope=scope,

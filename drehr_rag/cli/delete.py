@@ -40,4 +40,4 @@ def command(
     if json:
         print_json({"deleted_chunks": gone})
     else:
-        console().print(f"deleted {what}: {gone} chunks" if gone else f"nothing held of {what}")
+        console().print(f"{gone} chunks of {what} deleted" if gone else f"nothing held of {what}")

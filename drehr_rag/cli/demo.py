@@ -10,11 +10,14 @@ from rich.text import Text
 from drehr_rag import ward
 from drehr_rag.cli._show import console, show_answer, show_hits
 from drehr_rag.cli.index import report_table
+from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.types import AllPatients, Patient
 
 SEARCH = ("heparin allergy", "p08")
 COHORT = "pulmonary embolism"
+EVERYBODY = AllPatients(reason="demo")
+WARD = {note.patient_id for note in ward.notes()}
 ASKED = (("Why was enoxaparin stopped?", "p08"), ("Does the patient have glaucoma?", "p08"))
 
 
@@ -32,9 +35,12 @@ def command(
     with TemporaryDirectory() as temporary:
         place = store or Path(temporary) / "ward.idx"
         with EhrIndex.open(place, encoder=encoder) as index:
+            if set(index.facets("patient_id", scope=EVERYBODY)) - WARD:
+                raise BadArgument(f"{store} holds other patients: name a new folder for the demo")
             _tour(index)
     if store:
-        console().print(f'\nGo on with: drehr-rag search "atrial fibrillation" --store {store}')
+        command = f'drehr-rag search "atrial fibrillation" --patient p01 --store {store}'
+        console().print(f"\nGo on with: {command}")
 
 
 def _tour(index: EhrIndex) -> None:
@@ -45,7 +51,7 @@ def _tour(index: EhrIndex) -> None:
     _title(f'Search one patient: "{query}", scope=Patient("{patient}")')
     show_hits(index.search(query, scope=Patient(patient), k=3), query, out)
     _title(f'Search everybody: "{COHORT}", scope=AllPatients(reason="demo")')
-    groups = index.search_patients(COHORT, scope=AllPatients(reason="demo"), k=3, per_patient=1)
+    groups = index.search_patients(COHORT, scope=EVERYBODY, k=3, per_patient=1)
     for group in groups:
         show_hits(group.hits, COHORT, out)
     for question, patient in ASKED:

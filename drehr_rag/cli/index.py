@@ -12,6 +12,7 @@ from rich.table import Table
 
 from drehr_rag.cli._options import EncoderName, Json, Store, pairs
 from drehr_rag.cli._show import console, print_json
+from drehr_rag.errors import BadArgument, NoteError
 from drehr_rag.index import EhrIndex
 from drehr_rag.notes.readers import Fields
 from drehr_rag.types import IndexReport
@@ -58,23 +59,34 @@ def command(
     --column patient_id=subject_id
     """
     fields = Fields(pairs(column, "--column"), pairs(constant, "--set"), tuple(metadata or ()))
+    if cleaning and chunker != "words":
+        raise BadArgument("--cleaning goes with --chunker words")
+    if store.strip() == ":memory:":
+        raise BadArgument("a store in memory ends with this command: name a folder or a server")
+    for source in sources:
+        if not source.exists():
+            raise NoteError(f"there is no file or folder {source}")
     options = {"cleaning": cleaning} if cleaning else None
     reports: dict[str, IndexReport] = {}
-    with EhrIndex.open(store, encoder=encoder, chunker=chunker, chunker_options=options) as index:
-        for source in sources:
-            with _progress(quiet=json) as bar:
-                reports[str(source)] = index.add(
-                    source,
-                    format=format,
-                    fields=fields,
-                    strict=strict,
-                    rejects=rejects,
-                    progress=partial(_show, bar, bar.add_task(f"{source.name}: reading")),
-                )
-    if json:
-        print_json({name: asdict(report) for name, report in reports.items()})
-    else:
-        console().print(report_table(reports))
+    try:
+        with EhrIndex.open(
+            store, encoder=encoder, chunker=chunker, chunker_options=options
+        ) as index:
+            for source in sources:
+                with _progress(quiet=json) as bar:
+                    reports[str(source)] = index.add(
+                        source,
+                        format=format,
+                        fields=fields,
+                        strict=strict,
+                        rejects=rejects,
+                        progress=partial(_show, bar, bar.add_task(f"{source.name}: reading")),
+                    )
+    finally:  # what was done before a later source failed is told too
+        if json and reports:
+            print_json({name: asdict(report) for name, report in reports.items()})
+        elif reports:
+            console().print(report_table(reports))
 
 
 def _show(bar: Progress, task: TaskID, report: IndexReport) -> None:

@@ -1,12 +1,13 @@
 """`drehr-rag search`: the passages that fit a query."""
 
-from typing import Annotated, cast
+from typing import Annotated, Optional, cast
 
 import typer
 from rich.text import Text
 
 from drehr_rag.cli import _options as o
 from drehr_rag.cli._show import console, group_record, hit_record, print_json, show_hits
+from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.types import Mode
 
@@ -22,11 +23,15 @@ def command(
     k: Annotated[int, typer.Option("-k", help="How many hits, or patients.")] = 10,
     mode: Annotated[str, typer.Option(help="hybrid, dense, lexical or rrf.")] = "hybrid",
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
-    per_patient: Annotated[int, typer.Option(help="Hits shown a patient.")] = 3,
+    per_patient: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="With --by-patient: hits shown a patient, 3 if not given."),
+    ] = None,
     note_type: o.NoteTypes = None,
     section: o.Sections = None,
     since: o.Since = None,
     until: o.Until = None,
+    encoder: o.EncoderName = None,
     json: o.Json = False,
 ) -> None:
     """Search one patient, one stay, a cohort or everybody.
@@ -35,14 +40,17 @@ def command(
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
     chosen = cast(Mode, mode)
+    if per_patient is not None and not by_patient:
+        raise BadArgument("--per-patient goes with --by-patient")
     out = console()
-    with EhrIndex.open(store) as index:
+    with EhrIndex.open(store, encoder=encoder, create=False) as index:
+        o.warn_unknown(index, scope)
         if by_patient:
             groups = index.search_patients(
                 query,
                 scope=scope,
                 k=k,
-                per_patient=per_patient,
+                per_patient=3 if per_patient is None else per_patient,
                 mode=chosen,
                 note_type=note_type,
                 section=section,

@@ -26,11 +26,14 @@ def load_encoder(name: str, **options: Any) -> Encoder:
     """
     known = names(__name__)
     plugin, _, model = name.partition(":")
+    if model and not model.startswith("~") and Path(model).is_dir():
+        model = str(Path(model).resolve())  # a store remembers it, wherever it is opened from
     if plugin.replace("_", "-") in known:
         encoder: Encoder = find(__name__, plugin).load(model or None, **options)
         return encoder
     if Path(name).is_dir() or "/" in name:
-        encoder = find(__name__, "sentence-transformer").load(name, **options)
+        place = str(Path(name).resolve()) if Path(name).is_dir() else name
+        encoder = find(__name__, "sentence-transformer").load(place, **options)
         return encoder
     raise UnknownName(
         f"no encoder is called {name!r}: there are {', '.join(known)}; or give the folder or "

@@ -61,7 +61,7 @@ class ExtractiveGenerator:
             (number, passage[start:end])
             for number, passage in enumerate(request.passages, 1)
             for start, end in self._split(passage)
-            if any(character.isalnum() for character in passage[start:end])
+            if _says_something(passage[start:end])
         ]
         best = self._best(request.question, found)
         return json.dumps(
@@ -86,6 +86,11 @@ class ExtractiveGenerator:
         shared = [len(wanted & _content_words(text)) / max(1, len(wanted)) for text in sentences]
         kin = [bool(_KIN.search(text)) and not _KIN.search(question) for text in sentences]
         return np.where(kin, 0.0, 0.5 * likeness + 0.5 * np.array(shared))
+
+
+def _says_something(sentence: str) -> bool:
+    """A bare heading is no answer."""
+    return any(c.isalnum() for c in sentence) and not sentence.rstrip().endswith(":")
 
 
 def _content_words(text: str) -> set[str]:

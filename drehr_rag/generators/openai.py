@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from drehr_rag._urls import checked_url
 from drehr_rag.errors import GeneratorError
 from drehr_rag.protocols import GenerationRequest
 
@@ -44,9 +45,13 @@ class OpenAIGenerator:
         api_key: str | None = None,
         max_tokens: int = MAX_TOKENS,
     ) -> None:
-        """Nothing is sent yet."""
-        base = url.rstrip("/")
+        """Nothing is sent yet.
+
+        Raises:
+            BadArgument: The address is none, or the key would travel in the clear.
+        """
         key = api_key or os.environ.get("OPENAI_API_KEY")
+        base = checked_url(url, what="the generator", key=bool(key))
         self._url = base if base.endswith("/v1") else f"{base}/v1"
         self._model = model
         self._max_tokens = max_tokens

@@ -71,8 +71,9 @@ def answer(question: str, hits: Sequence[Hit], generator: Generator) -> Answer:
 
 def _request(question: str, hits: Sequence[Hit]) -> GenerationRequest:
     template = files("drehr_rag.qa").joinpath("prompts/answer.md").read_text("utf-8")
+    several = len({hit.chunk.patient_id for hit in hits}) > 1
     passages = "\n\n".join(
-        f"[{n}] {_heading(hit)}\n{hit.chunk.source}" for n, hit in _counted(hits)
+        f"[{n}] {_heading(hit, several=several)}\n{hit.chunk.source}" for n, hit in _counted(hits)
     )
     return GenerationRequest(
         prompt=template.format(passages=passages, question=question),
@@ -94,10 +95,12 @@ def _counted(hits: Sequence[Hit]) -> list[tuple[int, Hit]]:
     return list(enumerate(hits, 1))
 
 
-def _heading(hit: Hit) -> str:
+def _heading(hit: Hit, *, several: bool) -> str:
+    """Type, date, section; with several patients also whose note it is, lest they be mixed up."""
     chunk = hit.chunk
+    whose = f"patient {chunk.patient_id}" if several else None
     written = chunk.written_at.date().isoformat() if chunk.written_at else None
-    return ", ".join(part for part in (chunk.note_type, written, chunk.section) if part)
+    return ", ".join(part for part in (whose, chunk.note_type, written, chunk.section) if part)
 
 
 def _claims(reply: str) -> list[dict[str, Any]]:

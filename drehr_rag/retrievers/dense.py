@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from drehr_rag.protocols import Encoder, Store
-from drehr_rag.types import Filters, Hit, Scope
+from drehr_rag.types import Filters, Hit, PatientHits, Scope
 
 
 def build(*, encoder: Encoder, store: Store) -> "DenseRetriever":
@@ -25,3 +25,12 @@ class DenseRetriever:
         """The k nearest chunks of each query."""
         vectors = self._encoder.encode_queries(queries)
         return self._store.search_dense(vectors, scope=scope, filters=filters, k=k)
+
+    def retrieve_patients(
+        self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
+    ) -> list[PatientHits]:
+        """The k patients with the nearest chunks."""
+        vector = self._encoder.encode_queries([query])[0]
+        return self._store.patients_dense(
+            vector, scope=scope, filters=filters, k=k, per_patient=per_patient
+        )

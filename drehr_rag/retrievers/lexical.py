@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from drehr_rag.protocols import Encoder, Store
 from drehr_rag.retrievers._bm25 import sparse_queries
-from drehr_rag.types import Filters, Hit, Scope
+from drehr_rag.types import Filters, Hit, PatientHits, Scope
 
 
 def build(*, store: Store, encoder: Encoder | None = None) -> "LexicalRetriever":
@@ -25,3 +25,12 @@ class LexicalRetriever:
         """The k best chunks of each query."""
         vectors = sparse_queries(queries)
         return self._store.search_sparse(vectors, scope=scope, filters=filters, k=k)
+
+    def retrieve_patients(
+        self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
+    ) -> list[PatientHits]:
+        """The k patients with the best chunks."""
+        vector = sparse_queries([query])[0]
+        return self._store.patients_sparse(
+            vector, scope=scope, filters=filters, k=k, per_patient=per_patient
+        )

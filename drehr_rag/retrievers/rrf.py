@@ -1,7 +1,7 @@
 """Dense and lexical search together, fused by plain reciprocal ranks (k = 60)."""
 
 from drehr_rag.protocols import Encoder, Store
-from drehr_rag.retrievers.fusion import reciprocal_ranks
+from drehr_rag.retrievers._fusion import reciprocal_ranks
 from drehr_rag.retrievers.hybrid import HybridRetriever
 
 

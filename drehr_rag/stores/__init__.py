@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drehr_rag._registry import find
+from drehr_rag.errors import BadArgument
 from drehr_rag.stores._scoped import ScopedStore
 
 __all__ = ["ScopedStore", "kind_of", "open_store"]
@@ -13,7 +14,10 @@ def kind_of(location: str) -> str:
     """The plug-in for a location: `memory`, `server` for a URL, else `edge` for a folder."""
     if location == ":memory:":
         return "memory"
-    return "server" if location.startswith(("http://", "https://")) else "edge"
+    scheme, separator, _ = location.partition("://")
+    if separator and scheme.lower() not in ("http", "https"):
+        raise BadArgument(f"a store is a folder, or http(s)://host:6333/collection, not {scheme}")
+    return "server" if separator else "edge"
 
 
 def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> ScopedStore:

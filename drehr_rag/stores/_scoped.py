@@ -11,14 +11,20 @@ from drehr_rag._arguments import needs_scope, positive
 from drehr_rag.errors import ScopeError, StoreError, UnknownName
 from drehr_rag.protocols import NoteState
 from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
-from drehr_rag.stores._where import NO_FILTERS, Among, Where, admits, narrow
-from drehr_rag.types import Chunk, Filters, Hit, Scope, SparseVector, Vectors
+from drehr_rag.stores._where import NO_FILTERS, Among, Except, Where, admits, narrow
+from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Scope, SparseVector, Vectors
 
 EXACT_BELOW = 50_000
 """Chunks up to which exact search beats a graph (ECOSYSTEM.md section 2.4, measured)."""
 
 PAGE = 1_000
 """Ids in one condition, and rows in one page."""
+
+PATIENT = "patient_id"
+"""What cohort searches group by."""
+
+BRIEF = ("chunk_id", "note_id", PATIENT, "digest", "of")
+"""What a store's bookkeeping reads of a chunk."""
 
 Payload = dict[str, Any]
 Row = tuple[Payload, float]
@@ -89,6 +95,61 @@ class ScopedStore(ABC):
         return hits
 
     @needs_scope
+    def patients_dense(
+        self,
+        vector: Vectors,
+        *,
+        scope: Scope,
+        filters: Filters = NO_FILTERS,
+        k: int,
+        per_patient: int,
+    ) -> list[PatientHits]:
+        """The k patients with the nearest chunks, each with its `per_patient` nearest.
+
+        Patients stand in the order of their best hit; chunks of nobody are passed over.
+
+        Args:
+            vector: Shape (dimension,).
+            scope: Whose notes.
+            filters: Narrow inside the scope.
+            k: At most so many patients.
+            per_patient: At most so many hits a patient.
+
+        Raises:
+            ScopeRequired: No scope.
+            StoreError: The vector does not fit the store.
+        """
+        where = narrow(scope, filters)
+        self._check_vectors(vector[None])
+        positive(k)
+        positive(per_patient, "per_patient")
+        if where is None:
+            return []
+        return self._patients("dense", vector, where, k, per_patient)
+
+    @needs_scope
+    def patients_sparse(
+        self,
+        vector: SparseVector,
+        *,
+        scope: Scope,
+        filters: Filters = NO_FILTERS,
+        k: int,
+        per_patient: int,
+    ) -> list[PatientHits]:
+        """As `patients_dense`, by BM25 with the IDF of the whole store.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope, filters)
+        positive(k)
+        positive(per_patient, "per_patient")
+        if where is None or not vector.indices:
+            return []
+        return self._patients("lexical", vector, where, k, per_patient)
+
+    @needs_scope
     def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
         """Those of the chunks that exist in scope, in the order asked for.
 
@@ -157,6 +218,8 @@ class ScopedStore(ABC):
             StoreError: The vectors do not fit the store or are not finite.
         """
         self._check_vectors(dense)
+        if not all(np.isfinite(vector.values).all() for vector in sparse):
+            raise StoreError("sparse vectors hold numbers that are not finite")
         if not len(chunks) == len(dense) == len(sparse):
             raise StoreError("each chunk needs one dense and one sparse vector")
         points = [
@@ -184,6 +247,9 @@ class ScopedStore(ABC):
         """Delete all chunks of a patient; returns how many chunks went."""
         return self._delete_where("patient_id", [patient_id])
 
+    def purge(self) -> None:  # noqa: B027  (a store in memory keeps no bytes)
+        """Let what was deleted leave the files too, where that costs seconds."""
+
     def optimise(self) -> None:  # noqa: B027  (only engines with a graph need it)
         """Build what makes searches of a large store fast; may take minutes."""
 
@@ -206,9 +272,29 @@ class ScopedStore(ABC):
         self, vectors: Sequence[SparseVector], where: Where, k: int
     ) -> list[list[Row]]: ...
 
+    def _groups(
+        self, kind: str, vector: Any, where: Where, k: int, per_group: int
+    ) -> list[list[Row]]:
+        """Best rows of the k best patients, best patient first; engines may know a shorter way.
+
+        Exact: first the patients, by asking again without those found; then each one's rows.
+        """
+        search: Any = self._nearest if kind == "dense" else self._matching
+        vectors: Any = vector[None] if kind == "dense" else [vector]
+        best: list[str] = []
+        while len(best) < k:
+            rest = (*where, Except(PATIENT, frozenset(best)))
+            rows = search(vectors, rest, 4 * k * per_group)[0]
+            found = list(dict.fromkeys(payload[PATIENT] for payload, _ in rows))
+            best += found[: k - len(best)]
+            if len(rows) < 4 * k * per_group:
+                break
+        wheres = [(*where, Among(PATIENT, frozenset({patient}))) for patient in best]
+        return [search(vectors, one, per_group)[0] for one in wheres]
+
     @abstractmethod
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
-        """Payloads that meet the conditions; `brief`: only chunk_id, note_id, digest, of."""
+        """Payloads that meet the conditions; `brief`: only the fields of `BRIEF`."""
 
     @abstractmethod
     def _count(self, where: Where) -> int: ...
@@ -234,6 +320,18 @@ class ScopedStore(ABC):
             gone += len(ids)
         return gone
 
+    def _patients(
+        self, kind: str, vector: Any, where: Where, k: int, per_patient: int
+    ) -> list[PatientHits]:
+        groups = [
+            self._hits(rows, where, kind)
+            for rows in self._groups(kind, vector, where, k, per_patient)
+        ]
+        found = [
+            PatientHits(hits[0].chunk.patient_id, hits[0].score, tuple(hits)) for hits in groups
+        ]
+        return sorted(found, key=lambda group: (-group.score, group.hits[0].chunk.chunk_id))
+
     def _hits(self, rows: Sequence[Row], where: Where, stage: str) -> list[Hit]:
         scores = {payload["chunk_id"]: score for payload, score in rows}
         chunks = [to_chunk(payload) for payload in self._inside((p for p, _ in rows), where)]
@@ -250,8 +348,10 @@ class ScopedStore(ABC):
         dimension = self.manifest["dimension"]
         if vectors.ndim != 2 or vectors.shape[1] != dimension:
             raise StoreError(f"vectors of shape {vectors.shape} in a store of {dimension}-d ones")
-        if not np.isfinite(vectors).all():
-            raise StoreError("vectors hold numbers that are not finite")
+        with np.errstate(over="ignore"):
+            narrow_enough = np.isfinite(vectors.astype(np.float32)).all()
+        if not narrow_enough:
+            raise StoreError("vectors hold numbers that are not finite in float32")
 
 
 def _pages(values: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -262,4 +362,5 @@ def _pages(values: Sequence[str]) -> Iterator[Sequence[str]]:
 def _state(payloads: Sequence[Payload]) -> NoteState:
     digests = {payload["digest"] for payload in payloads}
     whole = len(digests) == 1 and len(payloads) == payloads[0]["of"]
-    return NoteState(payloads[0]["digest"] if whole else None, len(payloads), whole)
+    digest = payloads[0]["digest"] if whole else None
+    return NoteState(digest, len(payloads), whole, payloads[0].get(PATIENT))

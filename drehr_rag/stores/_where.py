@@ -40,7 +40,20 @@ class Between:
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
-Where = tuple[Among | Between, ...]
+@dataclass(frozen=True, slots=True)
+class Except:
+    """The field holds a value, and none of these."""
+
+    field: str
+    values: frozenset[str]
+
+    def admits(self, payload: Mapping[str, Any]) -> bool:
+        """Whether a chunk's payload meets the condition."""
+        return payload.get(self.field) is not None and payload[self.field] not in self.values
+
+
+Condition = Among | Between | Except
+Where = tuple[Condition, ...]
 """Conditions that must all hold."""
 
 

@@ -24,13 +24,17 @@ import qdrant_edge as q
 from drehr_rag.errors import StoreDamaged, StoreError, StoreInUse, StoreMissing
 from drehr_rag.stores._manifest import REMEDY, checked, read_json, write_json
 from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
-from drehr_rag.stores._scoped import EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
-from drehr_rag.stores._where import Among, Where
+from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
+from drehr_rag.stores._where import Among, Between, Where
 from drehr_rag.types import SparseVector, Vectors
 
-_BRIEF = ["chunk_id", "note_id", "digest", "of"]
-_ALL_VALUES = 1_000_000
+_ALL_VALUES = 2**31
 """Limit of a facet request: more values than a store on one machine holds."""
+
+_FRESH, _STALE = "shard.new", "shard.old"
+"""The new shard and the old one while the store is compacted."""
+
+_OURS = {"manifest.json", "manifest.tmp", "lock", "state.json", "rejects.jsonl", "shard"}
 
 
 def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "EdgeStore":
@@ -77,15 +81,20 @@ class EdgeStore(ScopedStore):
         )
 
     def _make_folder(self) -> None:
-        known = {"manifest.json", "manifest.tmp", "lock"}
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             inside = {path.name for path in self.folder.iterdir()}
         except OSError as problem:
             raise StoreError(f"cannot use {self.folder} as a store: {problem.strerror}") from None
-        if inside and not inside & known:
-            if "shard" in inside:
-                raise StoreDamaged(f"{self.folder} has lost its manifest.json. {REMEDY}")
+        if "manifest.json" in inside and "shard" not in inside:
+            mine = read_json(self.folder / "manifest.json")
+            if not isinstance(mine, dict) or "schema" not in mine:
+                raise StoreError(f"{self.folder} holds another program's files: name a new folder")
+        if "manifest.json" in inside or not inside:
+            return
+        if "shard" in inside:
+            raise StoreDamaged(f"{self.folder} has lost its manifest.json. {REMEDY}")
+        if inside - _OURS:
             raise StoreError(f"{self.folder} holds other files and no store: name a new folder")
 
     def _take_lock(self) -> portalocker.Lock:
@@ -109,10 +118,11 @@ class EdgeStore(ScopedStore):
         return lock
 
     def _load_or_create(self, manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+        self._finish_compacting()
         path = self.folder / "manifest.json"
         if path.exists():
             held = checked(read_json(path), str(self.folder))
-            if not held.get("creating"):
+            if not held.get("creating") or self._holds_chunks():
                 self._shard = self._load()
                 return held
             shutil.rmtree(self.folder / "shard", ignore_errors=True)  # a run died before any chunk
@@ -122,18 +132,30 @@ class EdgeStore(ScopedStore):
         content = {**(manifest or {}), "schema": SCHEMA}
         content.pop("creating", None)
         write_json(path, {**content, "creating": True})
-        self._shard = self._create(content["dimension"])
+        self._shard = self._create(content["dimension"], self.folder / "shard")
         write_json(path, content)
         return content
 
-    def _create(self, dimension: int) -> Any:
+    def _holds_chunks(self) -> bool:
+        """Whether the mark of a store in the making is out of date, as after a loss of power."""
+        try:
+            shard = q.EdgeShard.load(str(self.folder / "shard"))
+        except BaseException as problem:  # the engine's panics are no Exception
+            if isinstance(problem, KeyboardInterrupt | SystemExit):
+                raise
+            return False
+        held = bool(shard.count(q.CountRequest(exact=True)))
+        shard.close()
+        return held
+
+    def _create(self, dimension: int, place: Path) -> Any:
         dense = q.EdgeVectorParams(size=dimension, distance=q.Distance.Cosine)
         sparse = q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)
         config = q.EdgeConfig(
             vectors={"dense": dense}, sparse_vectors={"lexical": sparse}, wal_enabled=True
         )
-        (self.folder / "shard").mkdir(mode=0o700)
-        shard = q.EdgeShard.create(str(self.folder / "shard"), config)
+        place.mkdir(mode=0o700)
+        shard = q.EdgeShard.create(str(place), config)
         for field in KEYWORDS:
             index = q.KeywordIndexParams(is_tenant=field == "patient_id")
             shard.update(q.UpdateOperation.create_field_index(field, index))
@@ -180,6 +202,38 @@ class EdgeStore(ScopedStore):
         finally:
             self._lock.release()
 
+    def purge(self) -> None:
+        """Below 50,000 chunks, `compact`; above, that takes minutes and is left to the caller."""
+        if self._open().count(q.CountRequest(exact=True)) < EXACT_BELOW:
+            self.compact()
+
+    def compact(self) -> None:
+        """Write the shard anew, so that deleted text leaves the files and the log as well.
+
+        Interrupted at any point, the next opening finds the old shard or the new one, whole.
+        """
+        self._mark_open()
+        fresh = self.folder / _FRESH
+        shutil.rmtree(fresh, ignore_errors=True)
+        shard = self._create(self.manifest["dimension"], fresh)
+        for points in self._points():
+            _put(shard, points)
+        shard.flush()
+        shard.close()
+        self._open().close()
+        self._shard = None
+        (self.folder / "shard").rename(self.folder / _STALE)
+        fresh.rename(self.folder / "shard")
+        shutil.rmtree(self.folder / _STALE)
+        self._shard = self._load()
+
+    def _finish_compacting(self) -> None:
+        shard, fresh, stale = (self.folder / name for name in ("shard", _FRESH, _STALE))
+        if stale.exists() and not shard.exists():  # died between the two renamings
+            (fresh if fresh.exists() else stale).rename(shard)
+        for left in (fresh, stale):
+            shutil.rmtree(left, ignore_errors=True)
+
     def optimise(self) -> None:
         """Build the graph in a process of its own: the engine would freeze this one.
 
@@ -193,12 +247,12 @@ class EdgeStore(ScopedStore):
         self._shard.close()
         place = str(self.folder / "shard")
         code = "import sys, qdrant_edge as q; s = q.EdgeShard.load(sys.argv[1]); s.optimize()"
-        run = subprocess.run(
-            [sys.executable, "-c", f"{code}; s.flush(); s.close()", place],
-            capture_output=True,
-            check=False,
-        )
-        self._shard = self._load()
+        command = [sys.executable, "-c", f"{code}; s.flush(); s.close()", place]
+        try:
+            run = subprocess.run(command, capture_output=True, check=False)
+        finally:
+            self._shard = None
+            self._shard = self._load()
         if run.returncode:
             raise StoreError(f"optimising {self.folder} failed; the store is whole and usable")
 
@@ -240,7 +294,7 @@ class EdgeStore(ScopedStore):
                     offset=offset,
                     limit=PAGE,
                     filter=_filter(where),
-                    with_payload=_BRIEF if brief else True,
+                    with_payload=list(BRIEF) if brief else True,
                     with_vector=False,
                 )
             )
@@ -258,21 +312,28 @@ class EdgeStore(ScopedStore):
 
     def _write(self, points: Sequence[Point]) -> None:
         self._mark_open()
-        self._open().update(
-            q.UpdateOperation.upsert_points(
-                [
-                    q.Point(
-                        point_id,
-                        {
-                            "dense": list(dense),
-                            "lexical": q.SparseVector(list(sparse.indices), list(sparse.values)),
-                        },
-                        payload,
-                    )
-                    for point_id, dense, sparse, payload in points
-                ]
+        _put(self._open(), points)
+
+    def _points(self) -> Iterator[list[Point]]:
+        offset = None
+        while True:
+            found, offset = self._open().scroll(
+                q.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=True)
             )
-        )
+            yield [
+                (
+                    str(point.id),
+                    point.vector["dense"],
+                    SparseVector(
+                        tuple(point.vector["lexical"].indices),
+                        tuple(point.vector["lexical"].values),
+                    ),
+                    point.payload,
+                )
+                for point in found
+            ]
+            if offset is None:
+                return
 
     def _erase(self, point_ids: Sequence[str]) -> None:
         self._mark_open()
@@ -285,14 +346,34 @@ class EdgeStore(ScopedStore):
             path.unlink()
 
 
+def _put(shard: Any, points: Sequence[Point]) -> None:
+    rows = [
+        q.Point(
+            point_id,
+            {
+                "dense": list(dense),
+                "lexical": q.SparseVector(list(sparse.indices), list(sparse.values)),
+            },
+            payload,
+        )
+        for point_id, dense, sparse, payload in points
+    ]
+    if rows:
+        shard.update(q.UpdateOperation.upsert_points(rows))
+
+
 def _filter(where: Where) -> Any:
-    return q.Filter(
-        must=[
-            q.FieldCondition(condition.field, match=q.MatchAny(sorted(condition.values)))
-            if isinstance(condition, Among)
-            else q.FieldCondition(
-                condition.field, range=q.RangeFloat(gte=condition.low, lte=condition.high)
-            )
-            for condition in where
-        ]
-    )
+    must: list[Any] = []
+    must_not: list[Any] = []
+    for condition in where:
+        field = condition.field
+        if isinstance(condition, Among):
+            must.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))
+        elif isinstance(condition, Between):
+            bounds = q.RangeFloat(gte=condition.low, lte=condition.high)
+            must.append(q.FieldCondition(field, range=bounds))
+        else:
+            must_not.append(q.IsEmptyCondition(field))
+            if condition.values:
+                must_not.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))
+    return q.Filter(must=must, must_not=must_not)

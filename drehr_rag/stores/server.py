@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
+from drehr_rag._urls import checked_url
 from drehr_rag.errors import StoreError, StoreMissing
 from drehr_rag.stores._manifest import checked
 from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
-from drehr_rag.stores._scoped import EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
-from drehr_rag.stores._where import Among, Where
+from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
+from drehr_rag.stores._where import Among, Between, Where
 from drehr_rag.types import SparseVector, Vectors
 
 COLLECTION = "drehr-rag"
@@ -25,8 +26,8 @@ REQUEST_BYTES = 4 * 2**20
 TIMEOUT = 60
 """Seconds a request may take."""
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_ALL_VALUES = 1_000_000
+_ALL_VALUES = 2**31
+"""Limit of a facet request: more values than a collection holds."""
 
 
 def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "ServerStore":
@@ -37,13 +38,12 @@ def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "
         manifest: What a new collection is to remember.
 
     Raises:
-        StoreError: The server does not answer, or its key would travel in the clear.
+        BadArgument: The key would travel in the clear.
+        StoreError: The server does not answer.
         StoreMissing: There is no such collection, and no manifest to make one with.
     """
-    url = urlsplit(location)
     key = os.environ.get("QDRANT_API_KEY")
-    if key and url.scheme == "http" and url.hostname not in _LOOPBACK:
-        raise StoreError(f"QDRANT_API_KEY would travel unencrypted to {url.hostname}: use https")
+    url = urlsplit(checked_url(location, what="the Qdrant server", key=bool(key)))
     base = f"{url.scheme}://{url.netloc}"
     client = QdrantClient(url=base, api_key=key, timeout=TIMEOUT, check_compatibility=False)
     return ServerStore(client, url.path.strip("/") or COLLECTION, manifest=manifest)
@@ -71,8 +71,9 @@ class ServerStore(ScopedStore):
         self._client = client
         self.collection = collection
         if self._call(client.collection_exists, collection):
-            held = self._call(client.get_collection, collection).config.metadata
-            self.manifest = checked(held, f"collection {collection}")
+            found = self._call(client.get_collection, collection)
+            self.manifest = checked(found.config.metadata, f"collection {collection}")
+            self._create_indexes(set(found.payload_schema or {}))
         elif manifest is None:
             raise StoreMissing(f"the server has no collection {collection}: index notes first")
         else:
@@ -91,12 +92,16 @@ class ServerStore(ScopedStore):
             sparse_vectors_config={"lexical": sparse},
             metadata=self.manifest,
         )
-        for field in KEYWORDS:
+        self._create_indexes(set())
+
+    def _create_indexes(self, there: set[str]) -> None:
+        """Those that are missing: whoever made the collection may have died before them."""
+        for field in set(KEYWORDS) - there:
             schema = models.KeywordIndexParams(
                 type=models.KeywordIndexType.KEYWORD, is_tenant=field == "patient_id"
             )
             self._call(self._client.create_payload_index, self.collection, field, schema)
-        for field in NUMBERS:
+        for field in set(NUMBERS) - there:
             kind = models.PayloadSchemaType.FLOAT
             self._call(self._client.create_payload_index, self.collection, field, kind)
 
@@ -145,7 +150,7 @@ class ServerStore(ScopedStore):
                 scroll_filter=_filter(where),
                 limit=PAGE,
                 offset=offset,
-                with_payload=["chunk_id", "note_id", "digest", "of"] if brief else True,
+                with_payload=list(BRIEF) if brief else True,
             )
             yield from (point.payload for point in points)
             if offset is None:
@@ -187,25 +192,30 @@ def _batches(points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
     size = 0
     for point_id, dense, sparse, payload in points:
         vector: dict[str, Any] = {"dense": list(dense), "lexical": _sparse(sparse)}
-        size += 20 * (len(dense) + 2 * len(sparse.indices)) + len(json.dumps(payload))
-        if batch and size > REQUEST_BYTES:
+        own = 20 * (len(dense) + 2 * len(sparse.indices)) + len(json.dumps(payload))
+        if batch and size + own > REQUEST_BYTES:
             yield batch
             batch, size = [], 0
+        size += own
         batch.append(models.PointStruct(id=point_id, vector=vector, payload=payload))
     if batch:
         yield batch
 
 
 def _filter(where: Where) -> models.Filter:
-    return models.Filter(
-        must=[
-            models.FieldCondition(
-                key=condition.field, match=models.MatchAny(any=sorted(condition.values))
-            )
-            if isinstance(condition, Among)
-            else models.FieldCondition(
-                key=condition.field, range=models.Range(gte=condition.low, lte=condition.high)
-            )
-            for condition in where
-        ]
-    )
+    must: list[Any] = []
+    must_not: list[Any] = []
+    for condition in where:
+        field = condition.field
+        if isinstance(condition, Among):
+            match = models.MatchAny(any=sorted(condition.values))
+            must.append(models.FieldCondition(key=field, match=match))
+        elif isinstance(condition, Between):
+            bounds = models.Range(gte=condition.low, lte=condition.high)
+            must.append(models.FieldCondition(key=field, range=bounds))
+        else:
+            must_not.append(models.IsEmptyCondition(is_empty=models.PayloadField(key=field)))
+            if condition.values:
+                match = models.MatchAny(any=sorted(condition.values))
+                must_not.append(models.FieldCondition(key=field, match=match))
+    return models.Filter(must=must or None, must_not=must_not or None)

@@ -211,9 +211,17 @@ def test_every_public_method_is_covered_here():
     assert public == READING | NOT_READING
     for name in READING:
         assert "scope" in inspect.signature(getattr(EhrIndex, name)).parameters
-    reads = {"search_dense", "search_sparse", "get", "count", "facets"}
+    reads = {
+        "search_dense",
+        "search_sparse",
+        "patients_dense",
+        "patients_sparse",
+        "get",
+        "count",
+        "facets",
+    }
     writes = {"note_states", "upsert", "drop_stale", "delete_notes", "delete_patient"}
-    neither = {"optimise", "close", "manifest"}
+    neither = {"optimise", "purge", "close", "manifest"}
     public = {name for name in vars(ScopedStore) if not name.startswith("_")}
     assert public - neither == reads | writes
 

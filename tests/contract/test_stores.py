@@ -105,6 +105,8 @@ def test_only_a_scope_is_a_scope(new_store, no_scope):
     for call in (
         lambda **k: store.search_dense(random_vectors(np.random.default_rng(0), 1), k=1, **k),
         lambda **k: store.search_sparse([SparseVector((1,), (1.0,))], k=1, **k),
+        lambda **k: store.patients_dense(np.ones(8, np.float32), k=1, per_patient=1, **k),
+        lambda **k: store.patients_sparse(SparseVector((1,), (1.0,)), k=1, per_patient=1, **k),
         lambda **k: store.get(["c1"], **k),
         lambda **k: store.count(**k),
         lambda **k: store.facets("section", **k),
@@ -236,3 +238,118 @@ def test_a_query_without_known_words_finds_nothing(new_store):
 def test_unknown_facets_are_named(new_store):
     with pytest.raises(UnknownName, match="patient_id"):
         new_store().facets("text", scope=EVERYBODY)
+
+
+# --- cohorts, grouped by patient
+
+
+def naive_groups(store, kind, query, k, per_patient, **where):
+    """Rank everything, then group."""
+    search = store.search_dense if kind == "dense" else store.search_sparse
+    hits = search(query[None] if kind == "dense" else [query], k=10**6, **where)[0]
+    groups = {}
+    for hit in hits:
+        if hit.chunk.patient_id is not None:
+            groups.setdefault(hit.chunk.patient_id, []).append(hit)
+    return [(patient, own[:per_patient]) for patient, own in groups.items()][:k]
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=range(len(FILTERS)))
+@pytest.mark.parametrize("scope", SCOPES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (9, 99)])
+def test_groups_are_exact(new_store, scope, filters, shape):
+    store = new_store()
+    put(store, *ward())
+    rng = np.random.default_rng(2)
+    k, per_patient = shape
+    where = {"scope": scope, "filters": filters}
+    asked = {"k": k, "per_patient": per_patient, **where}
+    for kind, query, found in (
+        ("dense", vector := random_vectors(rng, 1)[0], store.patients_dense(vector, **asked)),
+        ("lexical", words := random_sparse(rng, 1)[0], store.patients_sparse(words, **asked)),
+    ):
+        expected = naive_groups(store, kind, query, k, per_patient, **where)
+        assert [group.patient_id for group in found] == [patient for patient, _ in expected]
+        for group, (_, hits) in zip(found, expected, strict=True):
+            assert [h.chunk for h in group.hits] == [h.chunk for h in hits]
+            assert group.score == group.hits[0].score == pytest.approx(hits[0].score, abs=1e-5)
+
+
+def test_one_patient_with_all_the_best_chunks_does_not_hide_the_others(new_store):
+    """Asking for 4 * k * per_patient hits once would find one patient only."""
+    store = new_store()
+    rng = np.random.default_rng(0)
+    query = random_vectors(rng, 1)[0]
+    chunks = [make_chunk(i, patient="loud" if i < 100 else f"p{i}") for i in range(105)]
+    dense = random_vectors(rng, 105)
+    dense[:100] = query + 0.01 * dense[:100]
+    put(store, chunks, dense, random_sparse(rng, 105))
+    groups = store.patients_dense(query, scope=EVERYBODY, k=4, per_patient=2)
+    assert groups[0].patient_id == "loud" and len(groups[0].hits) == 2
+    assert len(groups) == 4
+
+
+# --- what a review by mutation found untested
+
+
+def test_more_than_a_page_of_chunks(new_store):
+    """Every loop over pages of 1,000 must reach its end."""
+    store = new_store()
+    rng = np.random.default_rng(0)
+    count = 2300
+    chunks = [make_chunk(i, patient=f"p{i % 3}", note=f"n{i // 2}") for i in range(count)]
+    put(store, chunks, random_vectors(rng, count), random_sparse(rng, count))
+    assert len(store.note_states([f"n{i}" for i in range(count // 2)])) == count // 2
+    assert len(store.get([c.chunk_id for c in chunks], scope=EVERYBODY)) == count
+    assert sum(1 for _ in store._scroll(())) == count
+    store.drop_stale({f"n{i}": "other" for i in range(1100)})
+    assert store.count(scope=EVERYBODY) == 100
+    assert store.delete_notes([f"n{i}" for i in range(count // 2)]) == 100
+
+
+def test_a_query_without_words_leaves_the_others_their_own_hits(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    empty = SparseVector((), ())
+    alone = [store.search_sparse([vector], scope=EVERYBODY, k=5)[0] for vector in sparse[:2]]
+    together = store.search_sparse([empty, sparse[0], empty, sparse[1]], scope=EVERYBODY, k=5)
+    assert [ids(hits) for hits in together] == [[], ids(alone[0]), [], ids(alone[1])]
+    assert ids(alone[0]) != ids(alone[1])
+
+
+def ids(hits):
+    return [hit.chunk.chunk_id for hit in hits]
+
+
+def test_k_keeps_the_best(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    for search, query in ((store.search_dense, dense[:1]), (store.search_sparse, sparse[:1])):
+        everything = search(query, scope=EVERYBODY, k=99)[0]
+        best = search(query, scope=EVERYBODY, k=3)[0]
+        assert [h.score for h in best] == pytest.approx([h.score for h in everything[:3]], abs=1e-6)
+    cosines = np.sort(dense @ dense[0])[::-1][:3]
+    found = store.search_dense(dense[:1], scope=EVERYBODY, k=3)[0]
+    assert [h.score for h in found] == pytest.approx(cosines.tolist(), abs=1e-5)
+
+
+def test_a_note_with_chunks_of_two_versions_is_not_whole(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward(6)
+    store.upsert(chunks[:1], dense[:1], sparse[:1], {"n0": ("old", 2)})
+    store.upsert(chunks[1:2], dense[1:2], sparse[1:2], {"n0": ("new", 2)})
+    state = store.note_states(["n0"])["n0"]
+    assert (state.complete, state.digest, state.chunks) == (False, None, 2)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_sparse_vectors_must_be_finite(new_store, bad):
+    store = new_store()
+    chunks, dense, _ = ward(1)
+    with pytest.raises(StoreError, match="sparse vectors hold"):
+        put(store, chunks, dense, [SparseVector((1,), (bad,))])
+    with pytest.raises(StoreError, match="finite in float32"):
+        put(store, chunks, dense.astype(np.float64) * 1e300, [SparseVector((1,), (1.0,))])
+    assert store.count(scope=EVERYBODY) == 0

@@ -128,7 +128,7 @@ def test_ask_cites_or_abstains(run, store):
     ("arguments", "code", "message"),
     [
         (["search", "x", "--store", "STORE"], 2, "--patient ID"),
-        (["search", "x", "--store", "STORE", "--all-patients"], 2, "needs a reason"),
+        (["search", "x", "--store", "STORE", "--all-patients"], 2, "needs --reason"),
         (["search", "x", "--store", "STORE", "--encounter", "e"], 2, "--patient"),
         (["search", "x", "--store", "STORE", "--patient", "p", "--all-patients"], 2, "once"),
         (["search", " ", "--store", "STORE", "--patient", "p"], 2, "query is empty"),
@@ -187,7 +187,7 @@ def test_delete(run, notes, tmp_path):
     folder = tmp_path / "x.idx"
     run("index", notes, "--store", folder, "--encoder", "offline")
     code, out, _ = run("delete", "--store", folder, "--patient", "p08", "--yes")
-    assert code == 0 and out.startswith("deleted patient p08: ")
+    assert code == 0 and out.endswith("chunks of patient p08 deleted\n")
     _, out, _ = run("search", "heparin", "--store", folder, "--patient", "p08")
     assert out.strip() == "nothing found in scope"
     code, out, _ = run("delete", "--store", folder, "--note", "p01-n1", "--yes", "--json")
@@ -199,3 +199,65 @@ def test_the_demo_shows_the_whole_way(run, tmp_path):
     assert code == 0
     for shown in ("indexed", "Search one patient", "Search everybody", "Ask:", "[1]", "No answer"):
         assert shown in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "x", "--patient", "p01", "--mode", "fusion"], "no retriever is called"),
+        (["search", "x", "--patient", "p01", "--since", ""], "since is empty"),
+        (["search", "x", "--patient", "p01", "--reason", "y"], "goes with --all-patients"),
+        (["search", "x", "--patient", "p01", "--per-patient", "2"], "goes with --by-patient"),
+        (["search", "x", "--patient", "p01", "-k", "9" * 25], "whole number"),
+        (["ask", "x", "--patient", "p01", "--model", "m"], "goes with --generator-url"),
+        (["ask", "x", "--patient", "p01", "--generator-url", ""], "--generator-url is empty"),
+        (["index", "NOTES", "--cleaning", "cliniq"], "goes with --chunker words"),
+        (["index", "NOTES", "--rejects", "/no/where/r.jsonl"], "cannot be written to"),
+        (["index", "NOTES", "/no/such/file"], "there is no file"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_errors(run, store, notes, arguments, message):
+    line = [notes if a == "NOTES" else a for a in arguments]
+    code, _, err = run(*line, "--store", store)
+    assert code in (1, 2) and message in " ".join(err.split())
+
+
+@pytest.mark.parametrize("place", [":memory:", "ftp://host/x", "HDFS://host/x"])
+def test_places_that_are_no_store(run, notes, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, _ = run("index", notes, "--store", place, "--encoder", "offline")
+    assert code == 2 and list(tmp_path.iterdir()) == []
+
+
+def test_patients_that_are_not_here_are_counted(run, store, tmp_path):
+    (tmp_path / "ids.txt").write_text("patient_id\np01\nP01\n")
+    code, out, err = run("search", "fever", "--store", store, "--cohort", tmp_path / "ids.txt")
+    assert code == 0 and out and "2 of 3 patients have no note here" in err
+    (tmp_path / "none.txt").write_text("\n")
+    code, out, err = run("search", "fever", "--store", store, "--cohort", tmp_path / "none.txt")
+    assert code == 0 and "the cohort is empty" in err and "nothing found" in out
+
+
+def test_codes_in_a_note_do_not_steer_the_terminal(run, tmp_path):
+    row = {"note_id": 1, "patient_id": 1, "text": "gout \u001b[2J flare.\u0007"}
+    (tmp_path / "n.jsonl").write_text(json.dumps(row))
+    run("index", tmp_path / "n.jsonl", "--store", tmp_path / "x", "--encoder", "offline")
+    _, out, _ = run("search", "gout", "--store", tmp_path / "x", "--patient", "1")
+    assert "\x1b" not in out and "\x07" not in out and r"\x1b[2J" in out
+
+
+def test_the_demo_stays_out_of_other_peoples_stores(run, tmp_path):
+    row = {"note_id": 1, "patient_id": "real", "text": "gout."}
+    (tmp_path / "n.jsonl").write_text(json.dumps(row))
+    run("index", tmp_path / "n.jsonl", "--store", tmp_path / "x", "--encoder", "offline")
+    code, _, err = run("demo", "--store", tmp_path / "x")
+    assert code == 2 and "holds other patients" in err
+
+
+def test_reading_never_makes_a_store(run, tmp_path):
+    for command in ("search", "ask"):
+        code, _, err = run(
+            command, "x", "--patient", "1", "--store", tmp_path / "no", "--encoder", "offline"
+        )
+        assert code == 1 and "there is no store" in err
+    assert not (tmp_path / "no").exists()

@@ -14,7 +14,7 @@ import pytest
 from drehr_rag.errors import StoreInUse
 from drehr_rag.index import EhrIndex
 from drehr_rag.testing import HashEncoder
-from drehr_rag.types import AllPatients, Note, Patient
+from drehr_rag.types import AllPatients
 
 EVERYBODY = AllPatients(reason="test")
 KILLS = 20
@@ -183,15 +183,3 @@ def test_an_edited_note_replaces_its_chunks(tmp_path):
         report = index.add(second)
         assert (report.replaced, report.unchanged, report.indexed) == (40, 80, 0)
     assert content(folder) == undisturbed(tmp_path, second)
-
-
-def test_a_note_that_moves_to_another_patient_leaves_the_first(tmp_path):
-    def note(patient):
-        return Note(note_id="n1", patient_id=patient, text="PLAN:\nwarfarin.\n\nLABS:\nINR 3.")
-
-    with EhrIndex.open(tmp_path / "x.idx", encoder=HashEncoder()) as index:
-        index.add([note("p1")])
-        index.add([note("p2")])
-        assert index.count(scope=Patient("p1")) == 0
-        assert index.count(scope=Patient("p2")) == 2
-        assert index.search("warfarin", scope=Patient("p1")) == []

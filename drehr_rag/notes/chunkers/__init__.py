@@ -1,10 +1,11 @@
 """Notes to chunks: one module a chunker, each with `build(**options)`."""
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 from drehr_rag._registry import find
-from drehr_rag.errors import UnknownName
+from drehr_rag.errors import BadArgument, UnknownName
 from drehr_rag.protocols import Chunker
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -29,6 +30,13 @@ def load_chunker(
     build = find(__name__, name).build
     try:
         chunker: Chunker = build(count_tokens=count_tokens, max_tokens=max_tokens, **options)
-    except TypeError as problem:
-        raise UnknownName(f"chunker {name!r}: {problem}") from None
+    except TypeError:
+        known = [p for p in signature(build).parameters if p not in ("count_tokens", "max_tokens")]
+        takes = f"takes only {', '.join(known)}" if known else "has no options"
+        wrong = ", ".join(sorted(set(options) - set(known)))
+        raise UnknownName(f"chunker {name!r} {takes}, not {wrong}") from None
+    except BadArgument:
+        raise
+    except ValueError as problem:
+        raise BadArgument(f"chunker {name!r}: {problem}") from None
     return chunker

@@ -9,6 +9,9 @@ from drehr_rag.notes.readers._fields import Fields
 from drehr_rag.notes.readers._open import head
 from drehr_rag.types import Note, Reject
 
+WITHOUT_COLUMNS = ("fhir", "text")
+"""Formats whose fields have a place of their own, so that none can be mapped."""
+
 ORDER = ("fhir", "mimic3", "mimic4", "text", "csv", "jsonl")
 """Formats are tried from the most to the least particular; others come first."""
 
@@ -48,9 +51,12 @@ def read_notes(
         UnknownName: No reader, or no column, has this name.
     """
     place = Path(path)
-    reader = find(__name__, format or recognise(place))
     if not place.exists():
         raise NoteError(f"there is no file or folder {place}")
+    name = format or recognise(place)
+    reader = find(__name__, name)
+    if name in WITHOUT_COLUMNS and fields and (fields.columns or fields.metadata):
+        raise UnknownName(f"{place} is {name}, which has no columns: leave the mapping out")
     rows = 0
     for row in reader.read(place, fields or Fields()):
         rows += 1

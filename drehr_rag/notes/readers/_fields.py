@@ -7,9 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from drehr_rag.errors import UnknownName
-from drehr_rag.types import Note, Reject
+from drehr_rag.types import Note, Reject, as_id
 
 FIELDS = tuple(Note.model_fields)
+
+LONGEST_ID = 128
+"""Characters of an id that is put into a message; longer ones may be a note's text."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Fields:
     def validated(self, values: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:
         """A note from its own fields' values, or a `Reject`."""
         try:
-            return Note.model_validate(values)
+            return Note.model_validate(values).read_from(file, line)
         except ValidationError as problem:
             error = problem.errors(include_input=False, include_context=False)[0]
             name = str(error["loc"][0])
@@ -67,6 +70,21 @@ class Fields:
             said = f" (from {source!r})" if source != name else ""
             missing = error["type"] == "missing"
             reason = f"{name}{said} {'is missing' if missing else what}"
-            given = values.get("note_id")
-            note_id = str(given)[:200] if isinstance(given, str | int) else None
-            return Reject(file, line, reason, None if name == "note_id" else note_id)
+            empty = name == "text" and (missing or not str(values["text"] or "").strip())
+            return Reject(
+                file,
+                line,
+                reason,
+                None if name == "note_id" else id_or_none(values.get("note_id")),
+                id_or_none(values.get("patient_id")),
+                retracted=empty,
+            )
+
+
+def id_or_none(value: object) -> str | None:
+    """The value if it may be shown as an id: text in a mapped column by mistake is not."""
+    try:
+        text = as_id(value)
+    except ValueError:
+        return None
+    return text if len(text) <= LONGEST_ID and not any(c.isspace() for c in text) else None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
-from drehr_rag.notes.readers._fields import Fields
+from drehr_rag.notes.readers._fields import Fields, id_or_none
 from drehr_rag.notes.readers._markup import CDA, MarkupError, cda_text, html_text, parse_xml
 from drehr_rag.notes.readers._open import byte_lines
 from drehr_rag.types import Note, Reject
@@ -207,9 +207,12 @@ def _identifier(reference: Mapping[str, Any], kind: str) -> str:
 def _note(
     resource: Mapping[str, Any], bundle: _Bundle, file: str, line: int | None, fields: Fields
 ) -> Note | Reject:
-    note_id = resource.get("id")
-    known = note_id[:200] if isinstance(note_id, str) else None
+    known = id_or_none(resource.get("id"))
     try:
+        if "entered-in-error" in (resource.get("status"), resource.get("docStatus")):
+            whose = fields.constants.get("patient_id") or _patient(resource, bundle)
+            reason = "its status is entered-in-error"
+            return Reject(file, line, reason, known, whose, retracted=True)
         values = _values(resource, bundle, fields)
     except (_Unusable, MarkupError) as problem:
         return Reject(file, line, str(problem), known)
@@ -218,10 +221,12 @@ def _note(
     return fields.validated({**values, **fields.constants}, file=file, line=line)
 
 
+def _patient(resource: Mapping[str, Any], bundle: _Bundle) -> str | None:
+    return bundle.id_of(_object(resource, "subject"), resource, "Patient") or None
+
+
 def _values(resource: Mapping[str, Any], bundle: _Bundle, fields: Fields) -> dict[str, Any]:
     """The fields of a note that the resource holds, less those that the user gave."""
-    if "entered-in-error" in (resource.get("status"), resource.get("docStatus")):
-        raise _Unusable("its status is entered-in-error")
     values: dict[str, Any] = {
         "note_id": resource.get("id"),
         "note_type": _label(resource, "type") or _label(resource, "code"),
@@ -229,8 +234,7 @@ def _values(resource: Mapping[str, Any], bundle: _Bundle, fields: Fields) -> dic
         **_stay(resource, bundle),
     }
     if "patient_id" not in fields.constants:
-        subject = _object(resource, "subject")
-        values["patient_id"] = bundle.id_of(subject, resource, "Patient") or None
+        values["patient_id"] = _patient(resource, bundle)
     values["text"] = _text(resource, bundle)
     return {name: value for name, value in values.items() if value is not None}
 

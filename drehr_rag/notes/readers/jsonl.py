@@ -1,12 +1,15 @@
 """JSON Lines: one note a line."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from drehr_rag.notes.readers._fields import Fields
 from drehr_rag.notes.readers._open import byte_lines
 from drehr_rag.types import Note, Reject
+
+logger = logging.getLogger(__name__)
 
 
 def recognise(path: Path, head: str) -> bool:
@@ -18,6 +21,7 @@ def recognise(path: Path, head: str) -> bool:
 
 def read(path: Path, fields: Fields) -> Iterator[Note | Reject]:
     """Each line as a note; blank lines are passed over."""
+    unseen = {*fields.columns.values(), *fields.metadata}
     for number, line in byte_lines(path):
         if not line.strip():
             continue
@@ -30,6 +34,9 @@ def read(path: Path, fields: Fields) -> Iterator[Note | Reject]:
             yield Reject(str(path), number, "broken JSON")
             continue
         if isinstance(row, dict):
+            unseen -= row.keys()
             yield fields.note(row, file=str(path), line=number)
         else:
             yield Reject(str(path), number, "not a JSON object")
+    if unseen:
+        logger.warning("no line of %s has %s", path, ", ".join(sorted(unseen)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drehr_rag.notes.readers._fields import Fields
+from drehr_rag.notes.readers._fields import Fields, id_or_none
 from drehr_rag.notes.readers.csv import rows
 from drehr_rag.types import Note, Reject
 
@@ -44,7 +44,14 @@ class _NoteEvents(Fields):
     def note(self, row: Mapping[str, Any], *, file: str, line: int | None) -> Note | Reject:
         """Blank cells are absent values; error rows are rejected."""
         if row.get("iserror", "").removesuffix(".0") == "1":
-            return Reject(file, line, "marked as an error by a physician (ISERROR)")
+            return Reject(
+                file,
+                line,
+                "marked as an error by a physician (ISERROR)",
+                id_or_none(row.get("row_id")),
+                id_or_none(row.get("subject_id")),
+                retracted=True,
+            )
         cells = {name: value for name, value in row.items() if value != ""}
         cells.setdefault("charttime", cells.get("chartdate"))
         if "hadm_id" in cells:  # pandas writes a nullable integer column as 145834.0

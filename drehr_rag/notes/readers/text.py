@@ -24,12 +24,19 @@ def read(path: Path, fields: Fields) -> Iterator[Note | Reject]:
     folder on that path. Files that lie in no patient's folder need a constant `patient_id`.
     """
     root = path if path.is_dir() else path.parent
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = sorted(_visible(path)) if path.is_dir() else [path]
     for file in files:
         if file.name.endswith(SUFFIXES):
             yield _note(file, file.relative_to(root), fields)
-        elif not file.name.startswith("."):
+        else:
             yield Reject(str(file), None, f"not a text file ({', '.join(SUFFIXES)})")
+
+
+def _visible(root: Path) -> Iterator[Path]:
+    """Files that are not hidden, nor in a hidden folder (.git, ._copies of macOS)."""
+    for path in root.rglob("*"):
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(root).parts):
+            yield path
 
 
 def _note(file: Path, inside: Path, fields: Fields) -> Note | Reject:

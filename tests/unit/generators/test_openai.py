@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from drehr_rag.errors import GeneratorError
+from drehr_rag.errors import BadArgument, GeneratorError
 from drehr_rag.generators import load_generator
 from drehr_rag.protocols import GenerationRequest
 
@@ -169,7 +169,19 @@ def test_nobody_there():
         generate(url)
 
 
+def test_a_key_does_not_travel_in_the_clear(caplog, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(BadArgument, match=r"unencrypted to example\.invalid: use https"):
+        load_generator("openai", url="http://example.invalid/v1", api_key="k")
+    load_generator("openai", url="http://example.invalid/v1")
+    assert "notes travel unencrypted to the generator" in caplog.text
+    caplog.clear()
+    load_generator("openai", url="http://127.0.0.1:1/v1", api_key="k")
+    load_generator("openai", url="https://example.invalid/v1", api_key="k")
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://localhost", "http://[", "", "http://"])
 def test_no_address_at_all(url):
-    with pytest.raises(GeneratorError, match="does not answer"):
+    with pytest.raises(BadArgument, match="the address of the generator"):
         generate(url)

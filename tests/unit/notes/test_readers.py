@@ -458,3 +458,78 @@ def test_reading_takes_constant_memory(tmp_path, zipped):
         tracemalloc.stop()
     assert count == size // len(line)
     assert peak < 3_000_000
+
+
+# --- what a first user ran into
+
+
+@pytest.mark.parametrize(
+    ("header", "shown"),
+    [
+        ("id,patient,body\n1,p,x\n", "it has id, patient, body"),
+        (f"1,P,{SECRET} has gout\n", "it has …, P, …"),
+        ("note_id;patient_id;text\n1;p;x\n", "it has …"),
+    ],
+)
+def test_a_csv_without_the_columns_is_told_at_once(write, header, shown):
+    with pytest.raises(UnknownName) as error:
+        list(read_notes(write("a.csv", header)))
+    assert shown in str(error.value) and "--column note_id=COLUMN" in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_utf16_csv_is_named(write):
+    with pytest.raises(NoteError, match=r"is UTF-16: convert it with iconv"):
+        list(read_notes(write("a.csv", "note_id,patient_id,text\n".encode("utf-16"))))
+
+
+def test_text_mapped_to_an_id_is_not_shown(write):
+    path = write("a.jsonl", jsonl({"n": f"{SECRET} has gout", "patient_id": "p", "text": ""}))
+    _, rejects = split(path, fields=Fields({"note_id": "n"}))
+    assert len(rejects) == 1 and SECRET not in repr(rejects)
+
+
+def test_rows_that_are_taken_back_say_of_whom(write):
+    row = "7,77.0,5,2150-01-01,,,Nursing,x,1,1,gout\n"
+    notes, rejects = split(write("NOTEEVENTS.csv", MIMIC3 + row))
+    assert notes == []
+    assert (rejects[0].note_id, rejects[0].retracted) == ("7", True)
+    path = write("b.jsonl", jsonl({"note_id": 1, "patient_id": 2, "text": " "}))
+    _, (reject,) = split(path)
+    assert (reject.note_id, reject.patient_id, reject.retracted) == ("1", "2", True)
+    path = write("c.jsonl", jsonl({**ROW, "written_at": "yesterday"}))
+    assert not split(path)[1][0].retracted
+
+
+def test_a_column_that_no_line_has_is_warned_of(write, caplog):
+    list(read_notes(write("a.jsonl", jsonl(ROW)), fields=Fields({"note_type": "nope"})))
+    assert "no line of" in caplog.text and "nope" in caplog.text
+
+
+def test_columns_cannot_be_mapped_where_there_are_none(tmp_path):
+    (tmp_path / "p1").mkdir()
+    (tmp_path / "p1" / "a.txt").write_text("gout")
+    with pytest.raises(UnknownName, match="has no columns"):
+        list(read_notes(tmp_path, fields=Fields({"note_type": "x"})))
+
+
+def test_hidden_files_and_folders_are_no_notes(tmp_path):
+    for name in (".git/a.txt", "p1/._a.txt", "p1/.cache/b.txt", "p1/a.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("gout")
+    notes, rejects = split(tmp_path)
+    assert [note.note_id for note in notes] == ["p1/a.txt"] and rejects == []
+
+
+def test_a_note_remembers_where_it_was_read(write):
+    path = write("a.jsonl", "\n" + jsonl(ROW))
+    (note,), _ = split(path)
+    assert note.origin == (str(path), 2)
+    assert note == Note(**ROW) and note.model_dump() == Note(**ROW).model_dump()
+    assert Note(**ROW).origin == ("", None)
+
+
+@pytest.mark.parametrize("time", ["2180-W19", "2180", "2180-05"])
+def test_times_that_mean_more_than_a_day_are_refused(write, time):
+    _, (reject,) = split(write("a.jsonl", jsonl({**ROW, "written_at": time})))
+    assert "is not a date" in reject.reason

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drehr_rag.retrievers.fusion import DENSE_SHARE, reciprocal_ranks, relative_scores
+from drehr_rag.retrievers._fusion import DENSE_SHARE, reciprocal_ranks, relative_scores
 from drehr_rag.types import Chunk, Hit
 
 
