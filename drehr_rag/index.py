@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from drehr_rag._arguments import needs_scope, positive
 from drehr_rag.encoders import load_encoder
+from drehr_rag.encoders._probes import ALIKE, likeness, vectors_of
 from drehr_rag.errors import BadArgument, EncoderMismatch, StoreDamaged, StoreMissing
 from drehr_rag.generators import load_generator
 from drehr_rag.indexing import IndexingRun, Progress
@@ -20,6 +21,7 @@ from drehr_rag.qa import answer
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.stores import ScopedStore, open_store
 from drehr_rag.types import (
+    SERVED,
     AllPatients,
     Answer,
     Chunk,
@@ -58,7 +60,7 @@ class EhrIndex:
         self._retrievers: dict[str, Retriever] = {}
         self._check_manifest()
         if encoder is not None:
-            self._check(encoder.fingerprint)
+            self._check(encoder)
 
     @classmethod
     def open(
@@ -113,10 +115,16 @@ class EhrIndex:
         _build_chunker(chunker, options, model)  # bad options must not leave an empty store behind
         manifest = {
             "dimension": model.fingerprint.dimension,
-            "encoder": {"name": model.name, "fingerprint": asdict(model.fingerprint)},
+            "encoder": {
+                "name": model.name,
+                "fingerprint": asdict(model.fingerprint),
+                "probes": vectors_of(model),
+            },
             "chunker": {"name": chunker, "options": options},
         }
-        return cls(open_store(place, manifest=manifest), location=place, encoder=model)
+        index = cls(open_store(place, manifest=manifest), location=place, encoder=None)
+        index._encoder = model
+        return index
 
     # -- putting notes in and taking them out ------------------------------------------------
 
@@ -386,7 +394,7 @@ class EhrIndex:
         """The encoder, loaded now if it was not."""
         if self._encoder is None:
             encoder = load_encoder(self._store.manifest["encoder"]["name"])
-            self._check(encoder.fingerprint)
+            self._check(encoder)
             self._encoder = encoder
         return self._encoder
 
@@ -435,15 +443,28 @@ class EhrIndex:
                 "put back a copy of the store, or index the notes again"
             )
 
-    def _check(self, given: Fingerprint) -> None:
-        """Compare what decides the vectors; a name or revision means nothing beside the hash."""
+    def _check(self, encoder: Encoder) -> None:
+        """Compare what decides the vectors, then some vectors.
+
+        A name or revision means nothing beside the hash of the weights; a server tells neither
+        hash nor pooling, so there the vectors alone decide. They are compared in any case: weights
+        that a library loads wrongly have the right hash.
+        """
+        given = encoder.fingerprint
         held = Fingerprint(**self._store.manifest["encoder"]["fingerprint"])
         ignored = {"model", "revision"}
+        if SERVED in (held.weights, given.weights):
+            ignored |= {"weights", "pooling", "compat", "query_prompt", "passage_prompt"}
         differ = [
             name
             for name, value in asdict(held).items()
             if name not in ignored and value != getattr(given, name)
         ]
+        probes = self._store.manifest["encoder"].get("probes")
+        if not probes and SERVED in (held.weights, given.weights):
+            differ = ["what cannot be told: a served encoder needs probe vectors in the manifest"]
+        if not differ and probes and (alike := likeness(probes, encoder)) < ALIKE:
+            differ = [f"the vectors of eight probe texts, cosine {alike:.4f}"]
         if differ:
             raise EncoderMismatch(
                 f"{self.location} was made with {held}, not with {given} (they differ in "

@@ -363,13 +363,17 @@ class Filters:
     until: datetime | None = None
 
 
+SERVED = "served"
+"""In a fingerprint, what a server does not tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What decides an encoder's vectors; device, precision and backend do not.
 
     Attributes:
-        weights: SHA-256 over the weight files.
-        pooling: "cls", "mean", …
+        weights: SHA-256 over the weight files; "served" behind a server, which does not tell.
+        pooling: "cls", "mean", …; "served" likewise.
         query_prompt: Put before each query.
         passage_prompt: Put before each passage.
         max_tokens: Longer texts are cut there, or split there and averaged.
@@ -391,6 +395,8 @@ class Fingerprint:
 
     def __str__(self) -> str:
         """Short form for messages: model, pooling, dimension, first digits of the hash."""
+        if self.weights == SERVED:
+            return f"{self.model} (served, {self.dimension}-d)"
         return f"{self.model} ({self.pooling}, {self.dimension}-d, weights {self.weights[:8]})"
 
 

@@ -23,7 +23,7 @@ LAYERS = [
     {"retrievers"},
     {"notes", "kg", "encoders", "stores", "generators"},
     {"ward"},
-    {"protocols", "types", "errors", "_registry", "_extras", "_scope", "_arguments", "_urls"},
+    {"protocols", "types", "errors", "_registry", "_extras", "_arguments", "_urls"},
 ]
 """From top to bottom (README, Architecture): import only from lower lines."""
 

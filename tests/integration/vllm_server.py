@@ -46,17 +46,19 @@ def tiny_llama(folder):
 
 
 @contextmanager
-def serving(folder, *, max_len=8192, log=None):
+def serving(folder, *arguments, max_len=8192, dtype="bfloat16", log=None):
     """The server's base URL and process; it is ended, by its id, at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [os.environ["DREHR_VLLM_PYTHON"], "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(folder), "--served-model-name", "tiny", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--dtype", "bfloat16", "--max-model-len", str(max_len)]
+    command += ["--port", str(port), "--dtype", dtype, "--max-model-len", str(max_len)]
+    command += [*arguments]
     # A random model may write spaces between two JSON tokens without end.
     narrow = '{"backend": "xgrammar", "disable_any_whitespace": true}'
-    command += ["--structured-outputs-config", narrow]
+    if "pooling" not in arguments:
+        command += ["--structured-outputs-config", narrow]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with Path(log or os.devnull).open("w") as out:
         process = subprocess.Popen(
