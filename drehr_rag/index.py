@@ -1,8 +1,9 @@
 """`EhrIndex`: notes in, hits and answers out; the one object that most users meet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from drehr_rag.notes.sentences import sentence_spans
 from drehr_rag.protocols import Chunker, Encoder, Generator, NoteStream, Retriever
 from drehr_rag.qa import answer
 from drehr_rag.retrievers import load_retriever
-from drehr_rag.stores import ScopedStore, open_store
+from drehr_rag.stores import Access, Layout, ScopedStore, open_store
 from drehr_rag.types import (
     SERVED,
     AllPatients,
@@ -70,6 +71,8 @@ class EhrIndex:
         encoder: str | Encoder | None = None,
         chunker: str | None = None,
         chunker_options: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        access: Access | None = None,
         create: bool = True,
     ) -> Self:
         """Open an index, or make it if it does not exist and an encoder is given.
@@ -81,6 +84,8 @@ class EhrIndex:
                 remembers its own, loads it when needed, and refuses any other.
             chunker: `sections` (default) or `words`; an existing index remembers its own.
             chunker_options: For instance `{"cleaning": "cliniq"}` for `words`.
+            layout: How a new index keeps its vectors (precision, quantisation, shards, …).
+            access: How the store is talked to (key, gRPC, timeouts, exact search, …).
             create: Whether one that does not exist is made.
 
         Raises:
@@ -88,17 +93,19 @@ class EhrIndex:
             StoreInUse: Another process has it open.
             StoreDamaged: Its files are broken.
             EncoderMismatch: It was made with another encoder.
-            BadArgument: It was made with another chunker.
+            BadArgument: It was made with another chunker or in another layout.
         """
         place = str(location) if isinstance(location, str | Path) else ""
         if not place.strip():
             raise BadArgument("location is a folder, a URL or :memory:")
         try:
-            store = open_store(place)
+            store = open_store(place, layout=layout, access=access)
         except StoreMissing:
             if encoder is None or not create:
                 raise
-            return cls._make(place, encoder, chunker or "sections", dict(chunker_options or {}))
+            make = partial(open_store, place, layout=layout, access=access)
+            options = dict(chunker_options or {})
+            return cls._make(place, make, encoder, chunker or "sections", options)
         try:
             index = cls(store, location=place, encoder=_loaded(encoder))
             index._check_chunker(chunker, chunker_options)
@@ -109,7 +116,12 @@ class EhrIndex:
 
     @classmethod
     def _make(
-        cls, place: str, encoder: str | Encoder, chunker: str, options: dict[str, Any]
+        cls,
+        place: str,
+        make: Callable[..., ScopedStore],
+        encoder: str | Encoder,
+        chunker: str,
+        options: dict[str, Any],
     ) -> Self:
         model = load_encoder(encoder) if isinstance(encoder, str) else encoder
         _build_chunker(chunker, options, model)  # bad options must not leave an empty store behind
@@ -122,7 +134,7 @@ class EhrIndex:
             },
             "chunker": {"name": chunker, "options": options},
         }
-        index = cls(open_store(place, manifest=manifest), location=place, encoder=None)
+        index = cls(make(manifest=manifest), location=place, encoder=None)
         index._encoder = model
         return index
 
@@ -384,6 +396,7 @@ class EhrIndex:
             "dimension": manifest["dimension"],
             "fingerprint": manifest["encoder"]["fingerprint"],
             "chunker": manifest["chunker"],
+            "layout": manifest.get("layout"),
             "schema": manifest["schema"],
         }
 

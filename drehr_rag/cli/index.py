@@ -10,7 +10,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from drehr_rag.cli._options import EncoderName, Json, Store, pairs
+from drehr_rag.cli._options import (
+    AccessOptions,
+    EncoderName,
+    Json,
+    LayoutOptions,
+    Store,
+    access_of,
+    layout_of,
+    pairs,
+)
 from drehr_rag.cli._show import console, print_json
 from drehr_rag.errors import BadArgument, NoteError
 from drehr_rag.index import EhrIndex
@@ -51,6 +60,8 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="File for unreadable rows; by default in the store."),
     ] = None,
+    layout: LayoutOptions = None,
+    access: AccessOptions = None,
     json: Json = False,
 ) -> None:
     """Index clinical notes. Run it again after an interruption or a change: it goes on from there.
@@ -70,7 +81,12 @@ def command(
     reports: dict[str, IndexReport] = {}
     try:
         with EhrIndex.open(
-            store, encoder=encoder, chunker=chunker, chunker_options=options
+            store,
+            encoder=encoder,
+            chunker=chunker,
+            chunker_options=options,
+            layout=layout_of(layout),
+            access=access_of(access),
         ) as index:
             for source in sources:
                 with _progress(quiet=json) as bar:

@@ -21,11 +21,14 @@ from typing import Any
 import portalocker
 import qdrant_edge as q
 
-from drehr_rag.errors import StoreDamaged, StoreError, StoreInUse, StoreMissing
+from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreInUse, StoreMissing
+from drehr_rag.stores._edge_models import conditions, create, put, to_point
 from drehr_rag.stores._manifest import REMEDY, checked, read_json, write_json
+from drehr_rag.stores._options import Access, Layout, layout_of
 from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
 from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
-from drehr_rag.stores._where import Among, Between, Where
+from drehr_rag.stores._snapshot_file import pack, unpack
+from drehr_rag.stores._where import Where
 from drehr_rag.types import SparseVector, Vectors
 
 _ALL_VALUES = 2**31
@@ -34,12 +37,32 @@ _ALL_VALUES = 2**31
 _FRESH, _STALE = "shard.new", "shard.old"
 """The new shard and the old one while the store is compacted."""
 
+_KEPT = ("manifest.json", "state.json", "rejects.jsonl", "shard")
+"""What a snapshot holds."""
+
 _OURS = {"manifest.json", "manifest.tmp", "lock", "state.json", "rejects.jsonl", "shard"}
 
 
-def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "EdgeStore":
+def open_store(
+    location: str,
+    *,
+    manifest: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
+    access: Access | None = None,
+) -> "EdgeStore":
     """Open the store in a folder, or make it there."""
-    return EdgeStore(Path(location), manifest=manifest)
+    return EdgeStore(Path(location), manifest=manifest, layout=layout, access=access)
+
+
+def restore(file: Path, location: str, *, access: Access | None = None) -> None:
+    """Make a store in a new folder from a snapshot of one.
+
+    Raises:
+        StoreError: The folder exists, or the file is no snapshot of a store in a folder.
+        StoreDamaged: The snapshot is not whole.
+    """
+    unpack(file, Path(location), needed=("manifest.json", "shard"))
+    EdgeStore(Path(location), access=access).close()
 
 
 class EdgeStore(ScopedStore):
@@ -48,17 +71,34 @@ class EdgeStore(ScopedStore):
     Args:
         folder: Where it is; made if `manifest` is given and it does not exist.
         manifest: What a new store is to remember; must hold `dimension`.
+        layout: How a new store keeps its vectors; a folder has no shards and replicas.
+        access: How it is searched; what is for servers alone has no effect.
 
     Raises:
+        BadArgument: The layout asks for what only a server has.
         StoreMissing: There is no store in the folder, and no manifest to make one with.
         StoreInUse: Another process, or this one, has it open.
         StoreDamaged: Its files are broken or incomplete.
         StoreOutdated: Another schema version.
     """
 
-    def __init__(self, folder: Path, *, manifest: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        manifest: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        access: Access | None = None,
+    ) -> None:
         """Take the lock, then load or make the shard."""
+        layout = layout or Layout()
+        if layout != layout.on_one_node():
+            raise BadArgument("a store in a folder has no shards, replicas or write consistency")
+        if manifest is not None:
+            laid = layout.resolved(manifest["dimension"]).model_dump()
+            manifest = {**manifest, "layout": laid}
         self.folder = folder
+        self._access = access or Access()
         self._shard: Any = None
         if manifest is None and not (folder / "manifest.json").exists():
             self._explain_missing()
@@ -66,6 +106,7 @@ class EdgeStore(ScopedStore):
         self._lock = self._take_lock()
         try:
             self.manifest = self._load_or_create(manifest)
+            self.layout = layout_of(self.manifest)
         except BaseException:
             self._lock.release()
             raise
@@ -132,7 +173,7 @@ class EdgeStore(ScopedStore):
         content = {**(manifest or {}), "schema": SCHEMA}
         content.pop("creating", None)
         write_json(path, {**content, "creating": True})
-        self._shard = self._create(content["dimension"], self.folder / "shard")
+        self._shard = create(content, self.folder / "shard")
         write_json(path, content)
         return content
 
@@ -147,22 +188,6 @@ class EdgeStore(ScopedStore):
         held = bool(shard.count(q.CountRequest(exact=True)))
         shard.close()
         return held
-
-    def _create(self, dimension: int, place: Path) -> Any:
-        dense = q.EdgeVectorParams(size=dimension, distance=q.Distance.Cosine)
-        sparse = q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)
-        config = q.EdgeConfig(
-            vectors={"dense": dense}, sparse_vectors={"lexical": sparse}, wal_enabled=True
-        )
-        place.mkdir(mode=0o700)
-        shard = q.EdgeShard.create(str(place), config)
-        for field in KEYWORDS:
-            index = q.KeywordIndexParams(is_tenant=field == "patient_id")
-            shard.update(q.UpdateOperation.create_field_index(field, index))
-        for field in NUMBERS:
-            shard.update(q.UpdateOperation.create_field_index(field, q.FloatIndexParams()))
-        shard.flush()
-        return shard
 
     def _load(self) -> Any:
         if not (self.folder / "shard").is_dir():
@@ -215,9 +240,9 @@ class EdgeStore(ScopedStore):
         self._mark_open()
         fresh = self.folder / _FRESH
         shutil.rmtree(fresh, ignore_errors=True)
-        shard = self._create(self.manifest["dimension"], fresh)
-        for points in self._points():
-            _put(shard, points)
+        shard = create(self.manifest, fresh)
+        for points in self._all():
+            put(shard, points)
         shard.flush()
         shard.close()
         self._open().close()
@@ -226,6 +251,23 @@ class EdgeStore(ScopedStore):
         fresh.rename(self.folder / "shard")
         shutil.rmtree(self.folder / _STALE)
         self._shard = self._load()
+
+    def snapshot(self, file: Path) -> None:
+        """Write the whole store into one file, from which `restore` makes it again.
+
+        Raises:
+            StoreError: The file exists or cannot be written.
+        """
+        self._open().flush()
+        chunks = self._shard.count(q.CountRequest(exact=True))
+        self._shard.close()
+        self._shard = None
+        state = self.folder / "state.json"
+        try:
+            write_json(state, {"closed": True, "chunks": chunks})
+            pack(self.folder, [name for name in _KEPT if (self.folder / name).exists()], file)
+        finally:
+            self._shard = self._load()
 
     def _finish_compacting(self) -> None:
         shard, fresh, stale = (self.folder / name for name in ("shard", _FRESH, _STALE))
@@ -272,19 +314,33 @@ class EdgeStore(ScopedStore):
 
     def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
         shard = self._open()
-        exact = shard.info().points_count < EXACT_BELOW
+        params = self._params(shard)
         requests = [
             q.QueryRequest(
                 limit=k,
                 query=q.Query.Nearest(vector, using=using),
-                filter=_filter(where),
-                params=q.SearchParams(exact=exact),
+                filter=conditions(where),
+                params=params,
                 with_payload=True,
             )
             for vector, using in vectors
         ]
         found = shard.query_batch(q.QueryBatchRequest(requests))
         return [[(point.payload, point.score) for point in points] for points in found]
+
+    def _params(self, shard: Any) -> Any:
+        access = self._access
+        exact = access.exact
+        if exact is None:
+            exact = shard.info().points_count < EXACT_BELOW
+        quantised = q.QuantizationSearchParams(
+            ignore=exact, rescore=True, oversampling=access.oversampling
+        )
+        return q.SearchParams(
+            exact=exact,
+            hnsw_ef=None if exact else access.hnsw_ef,
+            quantization=quantised if self.layout.quantisation else None,
+        )
 
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
         offset = None
@@ -293,7 +349,7 @@ class EdgeStore(ScopedStore):
                 q.ScrollRequest(
                     offset=offset,
                     limit=PAGE,
-                    filter=_filter(where),
+                    filter=conditions(where),
                     with_payload=list(BRIEF) if brief else True,
                     with_vector=False,
                 )
@@ -303,37 +359,30 @@ class EdgeStore(ScopedStore):
                 return
 
     def _count(self, where: Where) -> int:
-        counted: int = self._open().count(q.CountRequest(exact=True, filter=_filter(where)))
+        counted: int = self._open().count(q.CountRequest(exact=True, filter=conditions(where)))
         return counted
 
     def _facet(self, field: str, where: Where) -> dict[str, int]:
-        request = q.FacetRequest(field, limit=_ALL_VALUES, exact=True, filter=_filter(where))
+        request = q.FacetRequest(field, limit=_ALL_VALUES, exact=True, filter=conditions(where))
         return {str(hit.value): hit.count for hit in self._open().facet(request)}
 
     def _write(self, points: Sequence[Point]) -> None:
         self._mark_open()
-        _put(self._open(), points)
+        put(self._open(), points)
 
-    def _points(self) -> Iterator[list[Point]]:
+    def _all(self) -> Iterator[list[Point]]:
         offset = None
         while True:
             found, offset = self._open().scroll(
                 q.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=True)
             )
-            yield [
-                (
-                    str(point.id),
-                    point.vector["dense"],
-                    SparseVector(
-                        tuple(point.vector["lexical"].indices),
-                        tuple(point.vector["lexical"].values),
-                    ),
-                    point.payload,
-                )
-                for point in found
-            ]
+            yield [to_point(record) for record in found]
             if offset is None:
                 return
+
+    def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
+        found = self._open().retrieve(list(point_ids), with_payload=True, with_vector=True)
+        return [to_point(record) for record in found]
 
     def _erase(self, point_ids: Sequence[str]) -> None:
         self._mark_open()
@@ -344,36 +393,3 @@ class EdgeStore(ScopedStore):
         path = self.folder / "state.json"
         if path.exists():
             path.unlink()
-
-
-def _put(shard: Any, points: Sequence[Point]) -> None:
-    rows = [
-        q.Point(
-            point_id,
-            {
-                "dense": list(dense),
-                "lexical": q.SparseVector(list(sparse.indices), list(sparse.values)),
-            },
-            payload,
-        )
-        for point_id, dense, sparse, payload in points
-    ]
-    if rows:
-        shard.update(q.UpdateOperation.upsert_points(rows))
-
-
-def _filter(where: Where) -> Any:
-    must: list[Any] = []
-    must_not: list[Any] = []
-    for condition in where:
-        field = condition.field
-        if isinstance(condition, Among):
-            must.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))
-        elif isinstance(condition, Between):
-            bounds = q.RangeFloat(gte=condition.low, lte=condition.high)
-            must.append(q.FieldCondition(field, range=bounds))
-        else:
-            must_not.append(q.IsEmptyCondition(field))
-            if condition.values:
-                must_not.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))
-    return q.Filter(must=must, must_not=must_not)
