@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient
+from qdrant_loopback import Loopback
 
 from drehr_rag.stores import open_store
 from drehr_rag.stores.server import ServerStore
@@ -24,7 +25,7 @@ def shared_data():
     return folder
 
 
-KINDS = ["memory", "edge", "server-local", "server"]
+KINDS = ["memory", "edge", "server-local", "server-loopback", "server"]
 
 
 class Stores:
@@ -32,6 +33,7 @@ class Stores:
 
     def __init__(self, kind, folder):
         self.kind, self.folder, self.opened = kind, folder, []
+        self.loopback = Loopback() if kind == "server-loopback" else None
 
     def __call__(self, dimension=8, **manifest):
         manifest = {"dimension": dimension, **manifest}
@@ -42,6 +44,8 @@ class Stores:
             store = open_store(str(self.folder / name), manifest=manifest)
         elif self.kind == "server-local":
             store = ServerStore(QdrantClient(":memory:"), name, manifest=manifest)
+        elif self.loopback:
+            store = open_store(f"{self.loopback.url}/{name}", manifest=manifest)
         else:
             store = open_store(f"{os.environ['QDRANT_URL']}/{name}", manifest=manifest)
         self.opened.append(store)
@@ -52,6 +56,8 @@ class Stores:
             if self.kind == "server":
                 store._client.delete_collection(store.collection)
             store.close()
+        if self.loopback:
+            self.loopback.close()
 
 
 @pytest.fixture(params=KINDS)
