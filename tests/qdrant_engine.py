@@ -1,19 +1,20 @@
 """What answers behind the loopback: `QdrantClient(":memory:")`, and emulations of what it lacks.
 
-Run by `:memory:` (Qdrant's own Python code): collections, points, queries, groups, scroll, count,
-facets, aliases.
+Run by `:memory:` (Qdrant's own Python code): collections, points, queries, scroll, count, facets,
+aliases.
 
-Emulated, not Qdrant: payload indexes (remembered, shown in `payload_schema`, asked for by facets
-and by strict mode), the settings of a collection (remembered and shown, without effect), strict
-mode (which filters it refuses follows Qdrant's source, `problems/unindexed_field.rs` and
-`operations/verification/`), snapshots (a JSON file of points and settings), clusters and shards
-(one node, every shard on it), versions, health, telemetry.
+Emulated, not Qdrant: groups (`qdrant_groups`: as a server forms them), payload indexes (remembered,
+shown in `payload_schema`, asked for by facets and by strict mode), the settings of a collection
+(remembered and shown, without effect), strict mode (`qdrant_strict_mode`), `wait` (everything is
+done at once, only the status differs), snapshots (a JSON file of points and settings), clusters and
+shards (one node, every shard on it), versions, health, telemetry.
 """
 
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 from qdrant_calls import Call
 from qdrant_client import QdrantClient, models
+from qdrant_groups import grouped
 from qdrant_strict_mode import StrictMode
 
 PEER = 1
@@ -154,6 +156,8 @@ class Engine:
             metadata=body.metadata,
         )
         made = self._made[name]
+        for vector, changes in (body.sparse_vectors or {}).items():
+            _update(made.sparse_vectors[vector], changes)
         for part in ("hnsw_config", "optimizers_config", "strict_mode_config"):
             if getattr(made, part) is None:
                 setattr(made, part, getattr(body, part))
@@ -172,14 +176,16 @@ class Engine:
             store.pop(name, None)
         return self.local.delete_collection(name)
 
-    def _create_field_index(self, name: str, *, body: models.CreateFieldIndex, **_: Any) -> Any:
+    def _create_field_index(
+        self, name: str, *, body: models.CreateFieldIndex, query: Any, **_: Any
+    ) -> Any:
         schema = body.field_schema or models.PayloadSchemaType.KEYWORD
         self._indexes[self._existing(name)][body.field_name] = schema
-        return DONE
+        return _done(query)
 
-    def _delete_field_index(self, name: str, field: str, **_: Any) -> Any:
+    def _delete_field_index(self, name: str, field: str, *, query: Any, **_: Any) -> Any:
         self._indexes[self._existing(name)].pop(field, None)
-        return DONE
+        return _done(query)
 
     # -- aliases -----------------------------------------------------------------------------
 
@@ -201,14 +207,29 @@ class Engine:
         return [self.local.query_points(name, **_search(one)) for one in body.searches]
 
     def _query_points_groups(self, name: str, *, body: models.QueryGroupsRequest, **_: Any) -> Any:
-        groups = {
-            "group_by": body.group_by,
-            "group_size": 3 if body.group_size is None else body.group_size,
-            "with_lookup": body.with_lookup,
-        }
-        search = _search(body)
-        search.pop("offset")
-        return self.local.query_points_groups(name, **search, **groups)
+        if body.prefetch or body.with_lookup:
+            raise Unsupported("the loopback can not group with prefetch or lookup")
+        search = {**_search(body), "with_payload": True}
+        own = body.filter or models.Filter()
+
+        def find(more: models.Filter, limit: int) -> list[Any]:
+            both = models.Filter(must=[own, more])
+            return self.local.query_points(
+                name, **search | {"query_filter": both, "limit": limit}
+            ).points
+
+        limit, size = (
+            default if asked is None else asked
+            for asked, default in ((body.limit, 10), (body.group_size, 3))
+        )
+        groups = grouped(find, body.group_by, limit=limit, size=size)
+        for group in groups if body.with_payload is not True else ():
+            ids = [hit.id for hit in group.hits]
+            held = self.local.retrieve(name, ids, body.with_payload or False)
+            payloads = {record.id: record.payload for record in held}
+            for hit in group.hits:
+                hit.payload = payloads[hit.id]
+        return {"groups": groups}
 
     def _scroll_points(self, name: str, *, body: models.ScrollRequest, **_: Any) -> Any:
         points, offset = self.local.scroll(
@@ -243,25 +264,28 @@ class Engine:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def _upsert_points(self, name: str, *, body: Any, **_: Any) -> Any:
+    def _upsert_points(self, name: str, *, body: Any, query: Any, **_: Any) -> Any:
         points = body.points if isinstance(body, models.PointsList) else body.batch
         if not points:
             raise Refused(400, "Bad request: Empty update request")
         changes = {"update_filter": body.update_filter, "update_mode": body.update_mode}
         self.local.upsert(name, points, **changes)
-        return DONE
+        return _done(query)
 
-    def _delete_points(self, name: str, *, body: Any, **_: Any) -> Any:
+    def _delete_points(self, name: str, *, body: Any, query: Any, **_: Any) -> Any:
         self.local.delete(name, body)
-        return DONE
+        return _done(query)
 
-    def _batch_update(self, name: str, *, body: models.UpdateOperations, **_: Any) -> Any:
-        return self.local.batch_update_points(name, body.operations)
+    def _batch_update(
+        self, name: str, *, body: models.UpdateOperations, query: Any, **_: Any
+    ) -> Any:
+        self.local.batch_update_points(name, body.operations)
+        return [_done(query) for _ in body.operations]
 
-    def _set_payload(self, name: str, *, body: models.SetPayload, **_: Any) -> Any:
+    def _set_payload(self, name: str, *, body: models.SetPayload, query: Any, **_: Any) -> Any:
         selector = body.filter if body.points is None else body.points
         self.local.set_payload(name, body.payload, selector, key=body.key)
-        return DONE
+        return _done(query)
 
     # -- snapshots (emulated) ----------------------------------------------------------------
 
@@ -335,11 +359,24 @@ class Engine:
         self._create_collection(name, body=models.CreateCollection(**held["collection"]))
         for field, schema in held["indexes"].items():
             made = models.CreateFieldIndex(field_name=field, field_schema=schema)
-            self._create_field_index(name, body=made)
+            self._create_field_index(name, query={}, body=made)
         points = [models.PointStruct(**point) for point in held["points"]]
         if points:
-            self.local.upsert(name, points)
+            with self._vectors_as_they_are(name):
+                self.local.upsert(name, points)
         return True
+
+    @contextmanager
+    def _vectors_as_they_are(self, name: str) -> Iterator[None]:
+        """Keep `:memory:` from normalising again what it normalised before: bits would differ."""
+        params = self.local._client.collections[name].config.vectors
+        dense = list(params.values()) if isinstance(params, dict) else [params]
+        cosine = [one for one in dense if one.distance == models.Distance.COSINE]
+        for one in cosine:
+            one.distance = models.Distance.DOT
+        yield
+        for one in cosine:
+            one.distance = models.Distance.COSINE
 
     # -- cluster (emulated) ------------------------------------------------------------------
 
@@ -388,8 +425,6 @@ class Engine:
         }
 
 
-DONE = models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
-
 NOW = "2026-11-21T00:00:00Z"
 
 NEED_NO_COLLECTION = {
@@ -420,6 +455,13 @@ def _search(body: Any) -> dict[str, Any]:
         "score_threshold": body.score_threshold,
         "lookup_from": body.lookup_from,
     }
+
+
+def _done(query: Mapping[str, Any]) -> models.UpdateResult:
+    """Without `wait` the server only says that it will do it; the loopback has done it already."""
+    waited = query.get("wait", False)
+    status = models.UpdateStatus.COMPLETED if waited else models.UpdateStatus.ACKNOWLEDGED
+    return models.UpdateResult(operation_id=0, status=status)
 
 
 def _described(name: str, content: bytes) -> dict[str, Any]:

@@ -11,7 +11,7 @@ server closes. Faults (`qdrant_faults`) meet the requests they are told to meet.
         ...
         server.made("upsert_points")[0].query  # {"wait": True}
 
-Not done: HTTP/2, chunked requests, compression, JWT keys, more than one node.
+Not done: HTTP/2, compression, JWT keys, more than one node.
 """
 
 import hmac
@@ -24,6 +24,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -148,6 +149,11 @@ class Loopback:
         """
         with self._lock:
             self._rules.append(Rule(fault, re.compile(path), method, nth, times))
+
+    def forgive(self) -> None:
+        """Let no fault meet a request any more."""
+        with self._lock:
+            self._rules.clear()
 
     def made(self, call: str) -> list[Request]:
         """The requests of one call, in the order they came."""
@@ -332,7 +338,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _do(self) -> None:
         path, _, query = self.path.partition("?")
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        raw = b"".join(self._body())
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, path, headers, len(raw))
         answer, fault = self.server.owner.serve(request, query, raw)
@@ -344,6 +350,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut(reset=False)
         else:
             self.wfile.write(answer.head() + answer.body)
+
+    def _body(self) -> Iterator[bytes]:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            yield self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            return
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _do  # noqa: N815  (as http.server calls them)
 
