@@ -11,7 +11,7 @@ server closes. Faults (`qdrant_faults`) meet the requests they are told to meet.
         ...
         server.made("upsert_points")[0].query  # {"wait": True}
 
-Not done: HTTP/2, compression, JWT keys, more than one node.
+Not done: HTTP/2, compression, JWT keys, answers without `wait` (202).
 """
 
 import hmac
@@ -33,8 +33,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from qdrant_calls import BadRequest, Call, adapter, find
-from qdrant_engine import Engine, Refused, Unsupported
+from qdrant_engine import Engine
 from qdrant_faults import BODIES, Cut, Delay, Fault, Garbage, Half, Rule, Status
+from qdrant_refusal import Refused, Unsupported
 
 OPEN_PATHS = ("/", "/healthz", "/livez", "/readyz")
 """What a server tells without a key."""
@@ -102,6 +103,7 @@ class Loopback:
         api_key: What requests must bring in the header `api-key`; None asks for nothing.
         read_only_key: Good for reading; a write with it is answered 403.
         strict: Refuse filters over fields without a payload index.
+        peers: Nodes of the cluster that it says it is one of.
         tls: A folder in which to make a certificate; None speaks plain HTTP.
     """
 
@@ -111,9 +113,10 @@ class Loopback:
         api_key: str | None = None,
         read_only_key: str | None = None,
         strict: bool = False,
+        peers: int = 1,
         tls: Path | None = None,
     ) -> None:
-        self.engine = Engine(strict=strict)
+        self.engine = Engine(strict=strict, peers=peers)
         self.api_key, self.read_only_key = api_key, read_only_key
         self.requests: list[Request] = []
         self.violations: list[str] = []

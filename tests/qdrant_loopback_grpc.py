@@ -9,8 +9,9 @@ the client's deadline pass. `requests` holds what came by gRPC itself.
     with Loopback() as server, GrpcFront(server) as front:
         client = QdrantClient(url=server.url, grpc_port=front.port, prefer_grpc=True)
 
-Not done: snapshots, shard keys, matrices, vector names (UNIMPLEMENTED, and a violation); a search
-for fields that this version of the protocol does not know (the client can not write any).
+Not done: snapshots of the whole node (recovery is not in gRPC at all), shard keys, matrices, vector
+names (INVALID_ARGUMENT, and a violation); a search for fields that this version of the protocol
+does not know (the client can not write any).
 """
 
 import json
@@ -21,12 +22,18 @@ from functools import cache
 from typing import Any, Self
 
 import grpc
+import httpx
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as q
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.conversions import conversion
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
-from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2
+from qdrant_client.grpc import (
+    collections_service_pb2,
+    points_service_pb2,
+    qdrant_pb2,
+    snapshots_service_pb2,
+)
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 from qdrant_loopback import Loopback
 
@@ -76,9 +83,25 @@ CALLS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "Collections/ListAliases": ("get_aliases", {}),
     "Collections/ListCollectionAliases": ("get_collection_aliases", {}),
+    "Snapshots/Create": ("create_snapshot", {}),
+    "Snapshots/List": ("list_snapshots", {}),
+    "Snapshots/Delete": ("delete_snapshot", {}),
     "Qdrant/HealthCheck": ("info", {}),
 }
 """Of each call: the method of the client, and its names for the fields of the message."""
+
+FILES = (collections_service_pb2, points_service_pb2, snapshots_service_pb2, qdrant_pb2)
+"""Where the client keeps Qdrant's services."""
+
+FIELDS = {
+    "result",
+    "hits",
+    "aliases",
+    "collections",
+    "snapshot_description",
+    "snapshot_descriptions",
+}
+"""Where an answer holds what was asked for."""
 
 PATIENCE = 600
 """Seconds the front waits for the loopback: the client's own deadline is what is tested."""
@@ -98,7 +121,7 @@ class GrpcFront:
         self._client = cache(self._connect)
         unlimited = ("grpc.max_receive_message_length", -1)
         self._server = grpc.server(ThreadPoolExecutor(32), options=[unlimited])
-        for file in (points_service_pb2, collections_service_pb2, qdrant_pb2):
+        for file in FILES:
             for service in file.DESCRIPTOR.services_by_name.values():
                 methods = {
                     method.name: self._handler(service.name, method) for method in service.methods
@@ -144,7 +167,8 @@ class GrpcFront:
             except UnexpectedResponse as problem:
                 context.abort(CODES.get(problem.status_code, Code.UNKNOWN), _said(problem))
             except ResponseHandlingException as problem:
-                context.abort(Code.UNAVAILABLE, f"Socket closed ({type(problem.source).__name__})")
+                late = isinstance(problem.source, httpx.TimeoutException)
+                context.abort(Code.DEADLINE_EXCEEDED if late else Code.UNAVAILABLE, "Socket closed")
             except json.JSONDecodeError:
                 context.abort(Code.INTERNAL, "the answer is no answer")
             except Exception as problem:
@@ -198,8 +222,10 @@ def to_grpc(kind: Any, found: Any) -> Any:
         found, offset = found
         if offset is not None:
             message.next_page_offset.CopyFrom(RestToGrpc.convert_extended_point_id(offset))
-    fields = ("result", "hits", "aliases", "collections")
-    (described,) = (f for f in kind.fields if f.name in fields)
+    answers = [described for described in kind.fields if described.name in FIELDS]
+    if not answers:  # such as that of a deletion, which holds only the time it took
+        return message
+    (described,) = answers
     for name in (described.name, "points"):  # models that only wrap a list
         found = getattr(found, name, found)
     if described.is_repeated:

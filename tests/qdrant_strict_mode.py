@@ -1,9 +1,10 @@
 """Qdrant's strict mode: what a collection's settings refuse, as the server's source has it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qdrant_client import models
+from qdrant_refusal import Refused
 
 UPDATES = {"upsert_points", "delete_points", "batch_update", "set_payload", "clear_payload"}
 """Calls whose filters are those of an update."""
@@ -15,24 +16,17 @@ class StrictMode:
     Args:
         settings: Which limits hold; None is no limit.
         indexes: Its payload indexes.
-        refuse: Makes the error, of a status and a message.
     """
 
-    def __init__(
-        self,
-        settings: models.StrictModeConfig,
-        indexes: Mapping[str, Any],
-        *,
-        refuse: Callable[[int, str], Exception],
-    ) -> None:
-        self.settings, self.refuse = settings, refuse
+    def __init__(self, settings: models.StrictModeConfig, indexes: Mapping[str, Any]) -> None:
+        self.settings = settings
         self.indexes = {field: str(getattr(s, "type", s).value) for field, s in indexes.items()}
 
     def check(self, call: str, query: Mapping[str, Any], body: Any) -> None:
         """Refuse what the settings forbid.
 
         Raises:
-            Exception: What `refuse` makes.
+            Refused: With 400.
         """
         update = call in UPDATES
         self._limit("timeout", query.get("timeout"), self.settings.max_timeout)
@@ -93,7 +87,7 @@ class StrictMode:
             self._refuse(what, f'Reduce the "{name}" parameter to or below {limit}.')
 
     def _refuse(self, what: str, remedy: str) -> None:
-        raise self.refuse(400, f"Bad request: {what}. Help: {remedy}")
+        raise Refused(400, f"Bad request: {what}. Help: {remedy}")
 
 
 def _parts(value: Any) -> Iterator[Any]:

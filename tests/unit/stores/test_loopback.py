@@ -536,8 +536,6 @@ def test_snapshots(server, tmp_path):
     content = httpx.get(place).content
     assert (len(content), hashlib.sha256(content).hexdigest()) == (taken.size, taken.checksum)
     (tmp_path / "kept").write_bytes(content)
-    client.delete_collection("notes")
-
     client.recover_snapshot("by-url", place, checksum=taken.checksum)
     client.recover_snapshot("by-file", (tmp_path / "kept").as_uri())
     upload = f"{server.url}/collections/by-upload/snapshots/upload?checksum="
@@ -556,6 +554,25 @@ def test_snapshots(server, tmp_path):
     broken = {"snapshot": content[:100]}
     assert httpx.post(upload[: -len("?checksum=")], files=broken).status_code == 400
     assert client.count("by-file").count == 0
+
+    assert client.delete_snapshot("notes", taken.name)
+    assert client.list_snapshots("notes") == [] and httpx.get(place).status_code == 404
+
+
+def test_one_node_of_several():
+    with Loopback() as alone, Loopback(peers=3) as one:
+        assert connect(alone).cluster_status().status == "disabled"
+        client = made(one, 7)
+        assert set(client.cluster_status().peers) == {"1", "2", "3"}
+        shards = client.collection_cluster_info("notes")
+        assert (shards.shard_count, len(shards.local_shards), len(shards.remote_shards)) == (
+            3,
+            1,
+            2,
+        )
+        assert connect(one).info().version
+        telemetry = httpx.get(f"{one.url}/telemetry?details_level=1").json()["result"]
+        assert telemetry["collections"]["number_of_collections"] == 1
 
 
 def test_groups_are_those_that_ten_requests_find(server):

@@ -164,6 +164,16 @@ def test_writes_arrive(server, front):
     assert [name for name, _ in front.requests if name == "Points/UpdateBatch"]
 
 
+def test_snapshots(server, front):
+    client, by_rest = made(connect(server, front)), connect(server)
+    taken = client.create_snapshot("notes")
+    (listed,) = by_rest.list_snapshots("notes")
+    assert (taken.name, taken.size, taken.checksum) == (listed.name, listed.size, listed.checksum)
+    assert [one.name for one in client.list_snapshots("notes")] == [taken.name]
+    client.delete_snapshot("notes", taken.name)
+    assert client.list_snapshots("notes") == by_rest.list_snapshots("notes") == []
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
