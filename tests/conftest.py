@@ -34,7 +34,7 @@ class Stores:
 
     def __init__(self, kind, folder):
         self.kind, self.folder, self.opened = kind, folder, []
-        self.loopback = Loopback() if kind.startswith("server-loopback") else None
+        self.loopback = Loopback(strict=True) if kind.startswith("server-loopback") else None
         self.front = GrpcFront(self.loopback) if kind == "server-loopback-grpc" else None
 
     def __call__(self, dimension=8, **manifest):
