@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient
+from qdrant_loopback import Loopback
+from qdrant_loopback_grpc import GrpcFront
 
 from drehr_rag.stores import open_store
 from drehr_rag.stores.server import ServerStore
@@ -24,7 +26,7 @@ def shared_data():
     return folder
 
 
-KINDS = ["memory", "edge", "server-local", "server"]
+KINDS = ["memory", "edge", "server-local", "server-loopback", "server-loopback-grpc", "server"]
 
 
 class Stores:
@@ -32,6 +34,8 @@ class Stores:
 
     def __init__(self, kind, folder):
         self.kind, self.folder, self.opened = kind, folder, []
+        self.loopback = Loopback(strict=True) if kind.startswith("server-loopback") else None
+        self.front = GrpcFront(self.loopback) if kind == "server-loopback-grpc" else None
 
     def __call__(self, dimension=8, **manifest):
         manifest = {"dimension": dimension, **manifest}
@@ -42,6 +46,12 @@ class Stores:
             store = open_store(str(self.folder / name), manifest=manifest)
         elif self.kind == "server-local":
             store = ServerStore(QdrantClient(":memory:"), name, manifest=manifest)
+        elif self.front:
+            ports = {"prefer_grpc": True, "grpc_port": self.front.port}
+            client = QdrantClient(url=self.loopback.url, check_compatibility=False, **ports)
+            store = ServerStore(client, name, manifest=manifest)
+        elif self.loopback:
+            store = open_store(f"{self.loopback.url}/{name}", manifest=manifest)
         else:
             store = open_store(f"{os.environ['QDRANT_URL']}/{name}", manifest=manifest)
         self.opened.append(store)
@@ -52,6 +62,10 @@ class Stores:
             if self.kind == "server":
                 store._client.delete_collection(store.collection)
             store.close()
+        if self.front:
+            self.front.close()
+        if self.loopback:
+            self.loopback.close()
 
 
 @pytest.fixture(params=KINDS)
