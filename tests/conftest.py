@@ -24,6 +24,14 @@ def shared_data():
     return folder
 
 
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A folder with a tiny random model for every kind of encoder that reads one, by its name."""
+    kinds = pytest.importorskip("unit.encoders.tiny_models").KINDS
+    place = tmp_path_factory.mktemp("models")
+    return {kind: save(place / kind) for kind, save in kinds.items()}
+
+
 KINDS = ["memory", "edge", "server-local", "server"]
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,9 @@ BATCH = 16
 """Texts a batch: the fastest of 16, 32, 64 for MiniLM on 2 cores (docs/measurements.md)."""
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError, UnpicklingError)
+"""What the libraries raise at files that are missing, cut off or not what they should be."""
 
 Parts = Callable[[Path, dict[str, Any]], list[Any]]
 """From a folder and the keyword arguments for its model, the modules of a `SentenceTransformer`."""
@@ -137,8 +141,9 @@ def sentence_encoder(
                 loaded = library.SentenceTransformer(
                     str(folder), device=device, model_kwargs=kwargs
                 )
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, safetensor_error) as problem:
-        raise EncoderError(f"{folder} cannot be loaded as a model: {problem}") from problem
+    except (*_BROKEN, safetensor_error) as problem:
+        reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+        raise EncoderError(f"{folder} cannot be loaded as a model: {reason}") from problem
     refuse_incomplete(loaded, missing, folder)
     if max_tokens is not None:
         loaded.max_seq_length = max_tokens
