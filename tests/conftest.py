@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient
 from qdrant_loopback import Loopback
 from qdrant_loopback_grpc import GrpcFront
 
-from drehr_rag.stores import open_store
+from drehr_rag.stores import Access, open_store
 from drehr_rag.stores.server import ServerStore
 from drehr_rag.types import Chunk, SparseVector
 
@@ -24,6 +24,14 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"the open data is not at {folder}: set DREHR_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A folder with a tiny random model for every kind of encoder that reads one, by its name."""
+    kinds = pytest.importorskip("unit.encoders.tiny_models").KINDS
+    place = tmp_path_factory.mktemp("models")
+    return {kind: save(place / kind) for kind, save in kinds.items()}
 
 
 KINDS = ["memory", "edge", "server-local", "server-loopback", "server-loopback-grpc", "server"]
@@ -47,9 +55,9 @@ class Stores:
         elif self.kind == "server-local":
             store = ServerStore(QdrantClient(":memory:"), name, manifest=manifest)
         elif self.front:
-            ports = {"prefer_grpc": True, "grpc_port": self.front.port}
-            client = QdrantClient(url=self.loopback.url, check_compatibility=False, **ports)
-            store = ServerStore(client, name, manifest=manifest)
+            access = Access(grpc=True, grpc_port=self.front.port)
+            place = f"{self.loopback.url}/{name}"
+            store = open_store(place, manifest=manifest, access=access)
         elif self.loopback:
             store = open_store(f"{self.loopback.url}/{name}", manifest=manifest)
         else:

@@ -1,14 +1,15 @@
 """A sentence-transformers model behind the two verbs, with a fingerprint and a count of cuts."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 
 from drehr_rag._extras import require
+from drehr_rag.encoders._complete import missing_parameters, refuse_incomplete
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
 from drehr_rag.encoders._weights import weights_hash
 from drehr_rag.errors import EncoderError
@@ -18,6 +19,12 @@ BATCH = 16
 """Texts a batch: the fastest of 16, 32, 64 for MiniLM on 2 cores (docs/measurements.md)."""
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError, UnpicklingError)
+"""What the libraries raise at files that are missing, cut off or not what they should be."""
+
+Parts = Callable[[Path, dict[str, Any]], list[Any]]
+"""From a folder and the keyword arguments for its model, the modules of a `SentenceTransformer`."""
 
 
 def best_dtype(precision: Precision, device: str) -> Any:
@@ -89,6 +96,7 @@ def sentence_encoder(
     *,
     model: str,
     cls: bool = False,
+    parts: Parts | None = None,
     device: str | None = None,
     precision: Precision = "auto",
     max_tokens: int | None = None,
@@ -105,6 +113,7 @@ def sentence_encoder(
         folder: A sentence-transformers folder, or with `cls` any transformers folder.
         model: Its name in the fingerprint.
         cls: Pool by the hidden state of `[CLS]`, whatever the folder says.
+        parts: Makes the modules, whatever the folder says.
         device: `cpu`, `cuda`, …; the best there is by default.
         precision: `auto` is bfloat16 where it is fast.
         max_tokens: Cut texts there instead of at the model's own limit.
@@ -116,31 +125,33 @@ def sentence_encoder(
             or refused (`error`).
 
     Raises:
-        EncoderError: The folder is no such model.
+        EncoderError: The folder is no such model, or only a part of it.
     """
     library = require("sentence_transformers", extra="local")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     device = device or best_device()
     safetensor_error = require("safetensors", extra="local").SafetensorError
     kwargs = {"dtype": best_dtype(precision, device)}
+    make = _cls_parts if cls else parts
     try:
-        with _quiet():
-            if cls:
-                loaded = _with_cls(library, folder, device, kwargs, max_tokens)
+        with missing_parameters(folder) as missing:
+            if make:
+                loaded = library.SentenceTransformer(modules=make(folder, kwargs), device=device)
             else:
                 loaded = library.SentenceTransformer(
                     str(folder), device=device, model_kwargs=kwargs
                 )
-    except (OSError, ValueError, KeyError, RuntimeError, safetensor_error) as problem:
-        raise EncoderError(f"{folder} cannot be loaded as a model: {problem}") from problem
+    except (*_BROKEN, safetensor_error) as problem:
+        reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+        raise EncoderError(f"{folder} cannot be loaded as a model: {reason}") from problem
+    refuse_incomplete(loaded, missing, folder)
     if max_tokens is not None:
         loaded.max_seq_length = max_tokens
-    pooling = next((m.pooling_mode for m in loaded if hasattr(m, "pooling_mode")), "own")
     prompts = dict(loaded.prompts or {})
     fingerprint = Fingerprint(
         model=model,
         weights=weights_hash(folder),
-        pooling=pooling if isinstance(pooling, str) else "+".join(pooling),
+        pooling=_pooling(loaded),
         query_prompt=prompts.get("query", "") if query_prompt is None else query_prompt,
         passage_prompt=_passage_prompt(prompts) if passage_prompt is None else passage_prompt,
         max_tokens=int(loaded.max_seq_length or loaded.tokenizer.model_max_length),
@@ -150,27 +161,20 @@ def sentence_encoder(
     return SentenceEncoder(name, loaded, fingerprint, batch_size=batch_size, overflow=overflow)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar for reading a file of weights."""
-    logging = require("transformers.utils.logging", extra="local")
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def _passage_prompt(prompts: dict[str, str]) -> str:
     return prompts.get("document") or prompts.get("passage") or ""
 
 
-def _with_cls(
-    library: Any, folder: Path, device: str, kwargs: dict[str, Any], max_tokens: int | None
-) -> Any:
-    parts = require("sentence_transformers.sentence_transformer.modules", extra="local")
-    body = parts.Transformer(str(folder), max_seq_length=max_tokens, model_kwargs=kwargs)
-    pooling = parts.Pooling(body.get_embedding_dimension(), pooling_mode="cls")
-    return library.SentenceTransformer(modules=[body, pooling], device=device)
+def _pooling(loaded: Any) -> str:
+    for module in loaded:
+        if hasattr(module, "pooling_mode"):
+            modes = module.pooling_mode
+            name = modes if isinstance(modes, str) else "+".join(modes)
+            return name if module.include_prompt else f"{name} without the prompt"
+    return "own"
+
+
+def _cls_parts(folder: Path, kwargs: dict[str, Any]) -> list[Any]:
+    modules = require("sentence_transformers.sentence_transformer.modules", extra="local")
+    body = modules.Transformer(str(folder), model_kwargs=kwargs)
+    return [body, modules.Pooling(body.get_embedding_dimension(), pooling_mode="cls")]
