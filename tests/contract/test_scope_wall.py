@@ -254,9 +254,9 @@ def test_an_engine_that_forgets_the_filter_is_caught(wards, monkeypatch):
     """The second check: whatever the engine returns is compared with the scope again."""
     ward = wards[0]
     module = inspect.getmodule(type(ward.store))
-    if hasattr(module, "_filter"):
-        forget = module._filter
-        monkeypatch.setattr(module, "_filter", lambda where: forget(()))
+    if hasattr(module, "conditions"):
+        forget = module.conditions
+        monkeypatch.setattr(module, "conditions", lambda where: forget(()))
     else:
         monkeypatch.setattr(module, "admits", lambda where, payload: True)
     rng = np.random.default_rng(0)

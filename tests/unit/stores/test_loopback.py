@@ -14,7 +14,7 @@ from qdrant_faults import Cut, Delay, Garbage, Half, Status
 from qdrant_loopback import MAX_BYTES, Loopback
 
 from drehr_rag.errors import StoreError
-from drehr_rag.stores import open_store
+from drehr_rag.stores import Access, open_store
 from drehr_rag.types import AllPatients
 
 EVERYBODY = AllPatients(reason="test")
@@ -601,7 +601,8 @@ def test_groups_are_those_that_ten_requests_find(server):
 
 
 def test_a_store_writes_again_what_it_may_have_written(server):
-    store = open_store(f"{server.url}/notes", manifest={"dimension": 8})
+    once = Access(retries=0)
+    store = open_store(f"{server.url}/notes", manifest={"dimension": 8}, access=once)
     rng = default_rng(0)
     chunks = [make_chunk(i) for i in range(5)]
     dense, sparse = random_vectors(rng, 5), random_sparse(rng, 5)
