@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow test-real check format bench clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -25,7 +25,21 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "not slow"
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m "slow and not vllm"
+
+# A real vLLM server on the CPU, in a venv of its own (3 GB): its pins do not fit beside ours.
+# To use one that is there already: make test-real DREHR_VLLM_PYTHON=/path/to/its/bin/python
+VLLM := .venv-vllm
+DREHR_VLLM_PYTHON ?= $(CURDIR)/$(VLLM)/bin/python
+
+$(CURDIR)/$(VLLM)/bin/python: tests/integration/requirements-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+test-real: $(VENV)/.dev $(DREHR_VLLM_PYTHON)
+	DREHR_VLLM_PYTHON=$(DREHR_VLLM_PYTHON) $(BIN)/python -m pytest -q -m "slow and vllm"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -41,4 +55,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.main_job
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

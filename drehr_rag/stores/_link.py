@@ -90,13 +90,13 @@ class Link:
                 answer = method(*args, **kwargs)
             except _FAULTS as problem:
                 code, what, asked = _told(problem)
-                what += _reason(problem, method.__name__)
                 if code == 404:
                     self._found = True
                     raise StoreMissing(f"the Qdrant server {self.base} {what}") from None
                 tries += 1
                 if code not in _AGAIN or not self._found or tries > self.access.retries:
-                    raise StoreError(self._said(method.__name__, code, what, tries)) from None
+                    said = self._said(method.__name__, code, what, tries)
+                    raise StoreError(said + _reason(problem, method.__name__)) from None
                 sleep(pause(tries - 1, asked))
             else:
                 self._found = True
