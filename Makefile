@@ -30,16 +30,21 @@ test-slow: $(VENV)/.dev
 # A real vLLM server on the CPU, in a venv of its own (3 GB): its pins do not fit beside ours.
 # To use one that is there already: make test-real DREHR_VLLM_PYTHON=/path/to/its/bin/python
 VLLM := .venv-vllm
-DREHR_VLLM_PYTHON ?= $(CURDIR)/$(VLLM)/bin/python
+ifdef DREHR_VLLM_PYTHON
+VLLM_READY :=
+else
+DREHR_VLLM_PYTHON := $(VLLM)/bin/python
+VLLM_READY := $(VLLM)/.ready
+endif
 
-$(CURDIR)/$(VLLM)/bin/python: tests/integration/requirements-vllm.txt
+$(VLLM)/.ready: tests/integration/requirements-vllm.txt
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
-test-real: $(VENV)/.dev $(DREHR_VLLM_PYTHON)
-	DREHR_VLLM_PYTHON=$(DREHR_VLLM_PYTHON) $(BIN)/python -m pytest -q -m "slow and vllm"
+test-real: $(VENV)/.dev $(VLLM_READY)
+	DREHR_VLLM_PYTHON=$(abspath $(DREHR_VLLM_PYTHON)) $(BIN)/python -m pytest -q -m "slow and vllm"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
