@@ -16,7 +16,7 @@ def pause(attempt: int, asked: float | None = None) -> float:
 
     Args:
         attempt: 0 after the first try.
-        asked: What the server asked for (`Retry-After`).
+        asked: What the server asked for (`Retry-After`), if that is any time at all.
     """
     own = FIRST * 2.0 ** min(attempt, 16) * (1 + random.random() / 2)
-    return min(own if asked is None else asked, LONGEST)
+    return min(asked or own, LONGEST)

@@ -57,6 +57,7 @@ class EhrIndex:
         self.location = location
         self._store = store
         self._encoder = encoder
+        self._encoder_options: Mapping[str, Any] = {}
         self._chunker: Chunker | None = None
         self._retrievers: dict[str, Retriever] = {}
         self._check_manifest()
@@ -69,6 +70,7 @@ class EhrIndex:
         location: str | Path,
         *,
         encoder: str | Encoder | None = None,
+        encoder_options: Mapping[str, Any] | None = None,
         chunker: str | None = None,
         chunker_options: Mapping[str, Any] | None = None,
         layout: Layout | None = None,
@@ -82,6 +84,8 @@ class EhrIndex:
                 (a Qdrant server), or `:memory:`.
             encoder: A name that `load_encoder` takes, or an encoder. An existing index
                 remembers its own, loads it when needed, and refuses any other.
+            encoder_options: For loading it by name, for instance `{"backend": "openvino"}`; not
+                remembered.
             chunker: `sections` (default) or `words`; an existing index remembers its own.
             chunker_options: For instance `{"cleaning": "cliniq"}` for `words`.
             layout: How a new index keeps its vectors (precision, quantisation, shards, …).
@@ -93,8 +97,10 @@ class EhrIndex:
             StoreInUse: Another process has it open.
             StoreDamaged: Its files are broken.
             EncoderMismatch: It was made with another encoder.
-            BadArgument: It was made with another chunker or in another layout.
+            BadArgument: It was made with another chunker or in another layout, or there are
+                options for an encoder that is loaded already.
         """
+        loading = dict(encoder_options or {})
         place = str(location) if isinstance(location, str | Path) else ""
         if not place.strip():
             raise BadArgument("location is a folder, a URL or :memory:")
@@ -103,11 +109,14 @@ class EhrIndex:
         except StoreMissing:
             if encoder is None or not create:
                 raise
+            model = _loaded(encoder, loading)
             make = partial(open_store, place, layout=layout, access=access)
             options = dict(chunker_options or {})
-            return cls._make(place, make, encoder, chunker or "sections", options)
+            return cls._make(place, make, model, chunker or "sections", options)
         try:
-            index = cls(store, location=place, encoder=_loaded(encoder))
+            given = None if encoder is None else _loaded(encoder, loading)
+            index = cls(store, location=place, encoder=given)
+            index._encoder_options = loading
             index._check_chunker(chunker, chunker_options)
         except BaseException:
             store.close()
@@ -119,11 +128,10 @@ class EhrIndex:
         cls,
         place: str,
         make: Callable[..., ScopedStore],
-        encoder: str | Encoder,
+        model: Encoder,
         chunker: str,
         options: dict[str, Any],
     ) -> Self:
-        model = load_encoder(encoder) if isinstance(encoder, str) else encoder
         _build_chunker(chunker, options, model)  # bad options must not leave an empty store behind
         manifest = {
             "dimension": model.fingerprint.dimension,
@@ -406,7 +414,7 @@ class EhrIndex:
     def encoder(self) -> Encoder:
         """The encoder, loaded now if it was not."""
         if self._encoder is None:
-            encoder = load_encoder(self._store.manifest["encoder"]["name"])
+            encoder = _loaded(self._store.manifest["encoder"]["name"], self._encoder_options)
             self._check(encoder)
             self._encoder = encoder
         return self._encoder
@@ -494,8 +502,12 @@ class EhrIndex:
             )
 
 
-def _loaded(encoder: str | Encoder | None) -> Encoder | None:
-    return load_encoder(encoder) if isinstance(encoder, str) else encoder
+def _loaded(encoder: str | Encoder, options: Mapping[str, Any]) -> Encoder:
+    if isinstance(encoder, str):
+        return load_encoder(encoder, **options)
+    if options:
+        raise BadArgument("encoder_options are for an encoder given by name: this one is loaded")
+    return encoder
 
 
 def _build_chunker(name: str, options: Mapping[str, Any], encoder: Encoder) -> Chunker:

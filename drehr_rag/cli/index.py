@@ -20,7 +20,7 @@ from drehr_rag.cli._options import (
     layout_of,
     pairs,
 )
-from drehr_rag.cli._show import console, print_json
+from drehr_rag.cli._show import console, print_json, told
 from drehr_rag.errors import BadArgument, NoteError
 from drehr_rag.index import EhrIndex
 from drehr_rag.notes.readers import Fields
@@ -31,6 +31,14 @@ def command(
     sources: Annotated[list[Path], typer.Argument(help="Files or folders of notes.")],
     store: Store,
     encoder: EncoderName = None,
+    backend: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="auto (default: what turns out faster here), torch or openvino."),
+    ] = None,
+    device: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="cpu, cuda, cuda:1, …; given several times, as many processes."),
+    ] = None,
     format: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="jsonl, csv, text, mimic3, mimic4 or fhir; recognised if not given."),
@@ -78,18 +86,24 @@ def command(
         if not source.exists():
             raise NoteError(f"there is no file or folder {source}")
     options = {"cleaning": cleaning} if cleaning else None
+    loading = {"backend": backend, "device": device and (device if device[1:] else device[0])}
     reports: dict[str, IndexReport] = {}
+    err = Console(stderr=True, soft_wrap=True)
     try:
-        with EhrIndex.open(
-            store,
-            encoder=encoder,
-            chunker=chunker,
-            chunker_options=options,
-            layout=layout_of(layout),
-            access=access_of(access),
-        ) as index:
+        with (
+            told(err),
+            EhrIndex.open(
+                store,
+                encoder=encoder,
+                encoder_options={name: value for name, value in loading.items() if value},
+                chunker=chunker,
+                chunker_options=options,
+                layout=layout_of(layout),
+                access=access_of(access),
+            ) as index,
+        ):
             for source in sources:
-                with _progress(quiet=json) as bar:
+                with _progress(err, quiet=json) as bar:
                     reports[str(source)] = index.add(
                         source,
                         format=format,
@@ -111,9 +125,9 @@ def _show(bar: Progress, task: TaskID, report: IndexReport) -> None:
     bar.update(task, description=text)
 
 
-def _progress(*, quiet: bool) -> Progress:
+def _progress(err: Console, *, quiet: bool) -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
+    return Progress(*columns, console=err, transient=True, disable=quiet)
 
 
 def report_table(reports: dict[str, IndexReport]) -> Table:

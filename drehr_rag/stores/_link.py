@@ -42,8 +42,9 @@ _CODES = {
 """gRPC's codes as the HTTP answers that mean the same."""
 
 
-_FAULTS = (ApiException, QdrantException, grpc.RpcError, OSError, ValueError)
-"""What the client raises; ValueError is how its `:memory:` mode says that something is missing."""
+_FAULTS = (ApiException, QdrantException, grpc.RpcError, OSError, ValueError, AssertionError)
+"""What the client raises; ValueError is how its `:memory:` mode says that something is missing,
+AssertionError how it says that an answer lacks its result."""
 
 
 class Link:
@@ -74,11 +75,18 @@ class Link:
         self.verify = verify
         self._found = False
 
-    def call(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self, method: Any, *args: Any, once: bool = False, **kwargs: Any) -> Any:
         """Send a request, again after 429, 5xx and broken connections.
 
-        All of ours can be sent twice: points and indexes are named by us. Until the server has
-        answered once nothing is repeated, since waiting for one that is not there helps nobody.
+        Points, indexes and collections are named by us, so these requests can be sent twice. Until
+        the server has answered once nothing is repeated: waiting for one that is not there helps
+        nobody.
+
+        Args:
+            method: Of the client.
+            args: For it.
+            once: Whether a second try would do the work twice.
+            kwargs: For it.
 
         Raises:
             StoreMissing: The server does not have what is asked for.
@@ -94,7 +102,8 @@ class Link:
                     self._found = True
                     raise StoreMissing(f"the Qdrant server {self.base} {what}") from None
                 tries += 1
-                if code not in _AGAIN or not self._found or tries > self.access.retries:
+                again = code in _AGAIN and self._found and not once
+                if not again or tries > self.access.retries:
                     said = self._said(method.__name__, code, what, tries)
                     raise StoreError(said + _reason(problem, method.__name__)) from None
                 sleep(pause(tries - 1, asked))
@@ -103,8 +112,10 @@ class Link:
                 return answer
 
     def _said(self, request: str, code: int, what: str, tries: int) -> str:
-        if code in (401, 403):
+        if code == 401:
             return f"the Qdrant server {self.base} refuses the key: set QDRANT_API_KEY"
+        if code == 403:
+            return f"the Qdrant server {self.base} does not allow {request} with this key"
         times = f", {tries} times" if tries > 1 else ""
         return f"the Qdrant server {self.base} {what} to {request}{times}"
 
@@ -175,8 +186,8 @@ def _told(problem: Exception) -> tuple[int, str, float | None]:
     if isinstance(problem, grpc.RpcError):
         status = problem.code()
         return _CODES.get(status, 400), f"answered {status.name}", None
-    if isinstance(problem, json.JSONDecodeError):
-        return 503, "sent something that is no JSON", None
+    if isinstance(problem, json.JSONDecodeError | AssertionError):
+        return 503, "sent something that is no answer of Qdrant's", None
     if isinstance(problem, ValueError):
         missing = "not found" in str(problem)
         return (404 if missing else 400), "has no such collection" if missing else "refuses", None

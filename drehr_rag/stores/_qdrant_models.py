@@ -68,8 +68,10 @@ def search_params(layout: Layout, access: Access, *, exact: bool) -> models.Sear
     )
 
 
-def conditions(where: Where) -> models.Filter:
-    """Conditions as a filter."""
+def conditions(where: Where) -> models.Filter | None:
+    """Conditions as a filter; none where there are none: an empty one would look at every chunk."""
+    if not where:
+        return None
     must: list[Any] = []
     must_not: list[Any] = []
     for condition in where:

@@ -1,12 +1,13 @@
 """Snapshots of a server's collection: made there, fetched, checked; and sent back."""
 
+from contextlib import suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from drehr_rag.errors import StoreError
+from drehr_rag.errors import StoreError, StoreMissing
 from drehr_rag.stores._link import Link, connect
 from drehr_rag.stores._options import Access
 from drehr_rag.stores._snapshot_file import fresh
@@ -23,7 +24,13 @@ def fetch_snapshot(link: Link, collection: str, file: Path) -> None:
     part = fresh(file)
     _one_node(link)
     client = link.client
-    made = link.call(client.create_snapshot, collection_name=collection, wait=True)
+    try:
+        made = link.call(client.create_snapshot, collection_name=collection, wait=True, once=True)
+    except StoreError as problem:
+        raise StoreError(
+            f"{problem}. If it was made all the same, it lies on the server and holds notes: "
+            f"look at {link.base}/collections/{collection}/snapshots"
+        ) from None
     try:
         digest = _download(link, f"/collections/{collection}/snapshots/{made.name}", part)
         if made.checksum and made.checksum != digest:
@@ -31,9 +38,13 @@ def fetch_snapshot(link: Link, collection: str, file: Path) -> None:
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)
-        link.call(
-            client.delete_snapshot, collection_name=collection, snapshot_name=made.name, wait=True
-        )
+        with suppress(StoreMissing):  # gone by a try whose answer was lost
+            link.call(
+                client.delete_snapshot,
+                collection_name=collection,
+                snapshot_name=made.name,
+                wait=True,
+            )
 
 
 def send_snapshot(file: Path, location: str, access: Access) -> None:
@@ -67,10 +78,14 @@ def _one_node(link: Link) -> None:
     """A node's snapshot holds that node's shards only."""
     with _http(link) as http:
         try:
-            cluster: dict[str, Any] = http.get("/cluster").json().get("result", {})
-        except (httpx.HTTPError, ValueError, AttributeError):
-            cluster = {}
-    if len(cluster.get("peers", {})) > 1:
+            cluster: dict[str, Any] = http.get("/cluster").raise_for_status().json()["result"]
+            nodes = len(cluster.get("peers", {}))
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise StoreError(
+                f"the Qdrant server {link.base} does not say whether it is a cluster "
+                f"({type(problem).__name__}); use drehr-rag store copy instead"
+            ) from None
+    if nodes > 1:
         raise StoreError(
             "a snapshot holds one node's part of a cluster: use drehr-rag store copy instead"
         )

@@ -34,7 +34,7 @@ from drehr_rag.stores._scoped import (
     ScopedStore,
 )
 from drehr_rag.stores._server_snapshots import fetch_snapshot, send_snapshot
-from drehr_rag.stores._where import Except, Where
+from drehr_rag.stores._where import Among, Except, Where
 from drehr_rag.types import SparseVector, Vectors
 
 COUNTED_FOR = 60.0
@@ -156,12 +156,22 @@ class ServerStore(ScopedStore):
     # -- reading ---------------------------------------------------------------------------------
 
     def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
-        return self._query([(v.tolist(), "dense") for v in vectors], where, k)
+        return self._query([(v.tolist(), "dense", where) for v in vectors], k)
 
     def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
-        return self._query([(sparse(vector), "lexical") for vector in vectors], where, k)
+        return self._query([(sparse(vector), "lexical", where) for vector in vectors], k)
 
-    def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
+    def _rows_of(
+        self, patients: Sequence[str], kind: str, vector: Any, where: Where, per_group: int
+    ) -> list[list[Row]]:
+        """As elsewhere, in one request."""
+        query = vector.tolist() if kind == "dense" else sparse(vector)
+        wheres = [(*where, Among(PATIENT, frozenset({patient}))) for patient in patients]
+        return self._query([(query, kind, one) for one in wheres], per_group)
+
+    def _query(self, asked: Sequence[tuple[Any, str, Where]], k: int) -> list[list[Row]]:
+        if not asked:
+            return []
         params = self._params()
         requests = [
             models.QueryRequest(
@@ -172,7 +182,7 @@ class ServerStore(ScopedStore):
                 params=params,
                 with_payload=True,
             )
-            for vector, using in vectors
+            for vector, using, where in asked
         ]
         found = self._read(self._client.query_batch_points, requests=requests)
         return [[(p.payload, p.score) for p in answer.points] for answer in found]
@@ -183,10 +193,11 @@ class ServerStore(ScopedStore):
         return search_params(self.layout, access, exact=exact)
 
     def _size(self) -> int:
-        """Chunks in the collection, as of a minute ago at most: searches should not all count."""
+        """About how many chunks there are, as of a minute ago at most."""
         now = monotonic()
         if self._counted is None or now - self._counted[0] > COUNTED_FOR:
-            self._counted = (now, self._count(()))
+            answer = self._call(self._client.count, exact=False)
+            self._counted = (now, int(answer.count))
         return self._counted[1]
 
     def _groups(
@@ -205,10 +216,11 @@ class ServerStore(ScopedStore):
             if not found:
                 break
             groups += found
-        for place, rows in enumerate(groups):
-            if len(rows) < per_group:
-                patient = rows[0][0][PATIENT]
-                groups[place] = self._rows_of([patient], kind, vector, where, per_group)[0]
+        short = [place for place, rows in enumerate(groups) if len(rows) < per_group]
+        patients = [groups[place][0][0][PATIENT] for place in short]
+        whole = self._rows_of(patients, kind, vector, where, per_group)
+        for place, rows in zip(short, whole, strict=True):
+            groups[place] = rows
         return groups
 
     def _grouped(

@@ -58,6 +58,7 @@ FAULTS = {
     "done, then cut": Cut(applied=True),
     "half an answer": Half(),
     "garbage, done": Garbage(applied=True),
+    "an empty answer": Garbage(body=b'{"result": null, "status": "ok", "time": 0.0}'),
 }
 
 
@@ -135,9 +136,9 @@ def test_keys(monkeypatch):
             put(store, *ward())
         with opened(server, access=Access(api_key="reader")) as store:
             assert store.count(scope=Patient("p1")) == 10
-            with pytest.raises(StoreError, match="refuses the key"):
+            with pytest.raises(StoreError, match="does not allow delete with this key"):
                 store.delete_patient("p1")
-            with pytest.raises(StoreError, match="refuses the key"):
+            with pytest.raises(StoreError, match="does not allow upsert with this key"):
                 put(store, *ward())
         assert {request.headers["api-key"] for request in server.requests[-3:]} == {"reader"}
 
@@ -281,7 +282,10 @@ def test_patients_are_grouped_by_the_server_and_completed(loopback):
                 ]
                 for each in (store, exact)
             )
+            before = len(loopback.requests)
+            store.patients_dense(query, scope=EVERYBODY, **how)
             assert found == true and len(found) == min(how["k"], 7)
+            assert len(loopback.requests) - before <= 4
     assert loopback.made("query_points_groups")
 
 
@@ -332,6 +336,21 @@ def test_a_snapshot_that_does_not_arrive_whole_is_none(loopback, tmp_path, fault
             store.snapshot(tmp_path / "x.snapshot")
     assert list(tmp_path.iterdir()) == []
     assert len(loopback.made("delete_snapshot")) == 1
+
+
+def test_a_snapshot_whose_removal_went_unanswered_is_still_one(loopback, tmp_path, waits):
+    with opened(loopback) as store:
+        put(store, *ward())
+        loopback.inject(Cut(applied=True), r"/snapshots/.+", method="DELETE")
+        store.snapshot(tmp_path / "x.snapshot")
+        loopback.inject(Cut(applied=True), r"/snapshots$", method="POST")
+        with pytest.raises(StoreError, match=r"lies on the server and holds notes.*/snapshots"):
+            store.snapshot(tmp_path / "y.snapshot")
+        assert len(loopback.made("create_snapshot")) == 2  # never made twice
+        loopback.inject(Status(500), r"^/cluster$")
+        with pytest.raises(StoreError, match="whether it is a cluster"):
+            store.snapshot(tmp_path / "z.snapshot")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.snapshot"]
 
 
 def test_a_cluster_is_not_backed_up_by_one_nodes_snapshot(tmp_path):
