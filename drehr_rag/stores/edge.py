@@ -34,6 +34,10 @@ from drehr_rag.types import SparseVector, Vectors
 _ALL_VALUES = 2**31
 """Limit of a facet request: more values than a store on one machine holds."""
 
+SPACE = 256 * 2**20
+"""Bytes that must be free before a write: the engine maps new pages of 32 MiB for the log, vectors,
+terms, payloads and indexes, and a page without a disk behind it ends the process (SIGBUS)."""
+
 _FRESH, _STALE = "shard.new", "shard.old"
 """The new shard and the old one while the store is compacted."""
 
@@ -172,6 +176,7 @@ class EdgeStore(ScopedStore):
             raise StoreDamaged(f"{self.folder} has lost its manifest.json. {REMEDY}")
         content = {**(manifest or {}), "schema": SCHEMA}
         content.pop("creating", None)
+        self._needs_space()
         write_json(path, {**content, "creating": True})
         self._shard = create(content, self.folder / "shard")
         write_json(path, content)
@@ -236,7 +241,11 @@ class EdgeStore(ScopedStore):
         """Write the shard anew, so that deleted text leaves the files and the log as well.
 
         Interrupted at any point, the next opening finds the old shard or the new one, whole.
+
+        Raises:
+            StoreError: The disk has no room for a second shard.
         """
+        self._needs_space(_bytes(self.folder / "shard"))
         self._mark_open()
         fresh = self.folder / _FRESH
         shutil.rmtree(fresh, ignore_errors=True)
@@ -367,6 +376,7 @@ class EdgeStore(ScopedStore):
         return {str(hit.value): hit.count for hit in self._open().facet(request)}
 
     def _write(self, points: Sequence[Point]) -> None:
+        self._needs_space()
         self._mark_open()
         put(self._open(), points)
 
@@ -388,8 +398,22 @@ class EdgeStore(ScopedStore):
         self._mark_open()
         self._open().update(q.UpdateOperation.delete_points(list(point_ids)))
 
+    def _needs_space(self, more: int = 0) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < SPACE + more:
+            raise StoreError(
+                f"the disk of {self.folder} has {free / 2**20:.0f} MB left and "
+                f"{(SPACE + more) / 2**20:.0f} MB are needed: make room and run this again; what "
+                f"was written is kept"
+            )
+
     def _mark_open(self) -> None:
         """From the first change to the next close the count on disk says nothing."""
         path = self.folder / "state.json"
         if path.exists():
             path.unlink()
+
+
+def _bytes(folder: Path) -> int:
+    """What its files take on the disk; the engine's are longer than what they hold."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
