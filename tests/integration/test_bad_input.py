@@ -103,7 +103,7 @@ def test_a_megabyte_without_a_space(chunker, text, tmp_path):
     with EhrIndex.open(tmp_path / "x.idx", encoder="offline", chunker=chunker) as index:
         report = index.add([Note(note_id="1", patient_id="p", text=text), *notes(1)])
         assert report.indexed == 2
-        chunks = index.search("xxxx", scope=Patient("p"), k=10_000, mode="dense")
+        chunks = index.search("xxxx", scope=Patient("p"), k=30_000, mode="dense")
         covered = np.zeros(len(text), dtype=bool)
         for hit in chunks:
             covered[hit.chunk.start : hit.chunk.end] = True
