@@ -78,7 +78,7 @@ class OpenVinoBackend:
         library = openvino()
         self._model = model
         self._batch_size = batch_size
-        features = model.preprocess(list(TEXTS), prompt="")
+        features = model.preprocess(list(TEXTS[:2]), prompt="")
         torch = require("torch", extra="local")
         self._columns = [name for name, value in features.items() if torch.is_tensor(value)]
         try:
@@ -123,9 +123,14 @@ class OpenVinoBackend:
         return library.Core().compile_model(converted, "CPU", settings)
 
     def _compare(self) -> None:
-        """Code that depends on the shape of its input is converted wrongly, without an error."""
+        """Code that depends on the shape of its input is converted wrongly, without an error.
+
+        So this is another shape than the example's.
+        """
         given = self.vectors(TEXTS, "")
         wanted = self._model.encode(list(TEXTS), prompt="", show_progress_bar=False)
+        if not np.isfinite(wanted).all():
+            return  # broken weights: told, by any backend, when something is encoded
         lengths = np.linalg.norm(given, axis=1) * np.linalg.norm(wanted, axis=1)
         least = float(np.min(np.sum(given * wanted, axis=1) / lengths))
         if not least > ALIKE:

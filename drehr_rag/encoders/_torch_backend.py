@@ -48,9 +48,10 @@ class TorchBackend:
             made = self._encode([texts[i] for i in order], prompt, pool=self._pool)
         except (RuntimeError, EOFError, OSError) as problem:
             self._stop()
+            said = str(problem).partition(". ")[0]  # what follows is advice on the pool
             raise EncoderError(
-                f"encoding in {len(self._devices)} processes failed: {problem}. In a script, what "
-                f'starts it must stand under: if __name__ == "__main__":'
+                f"encoding in {len(self._devices)} processes failed: {said} (a script that starts "
+                f"processes needs: if __name__ == '__main__')"
             ) from problem
         out = np.empty_like(made)
         out[order] = made

@@ -71,6 +71,31 @@ def test_index_then_index_again_then_info(run, notes, tmp_path):
     assert code == 0 and "all-MiniLM-L6-v2 (mean, 384-d" in out
 
 
+@pytest.mark.parametrize("quiet", [[], ["--json"]])
+def test_index_says_what_encodes(run, notes, tmp_path, quiet):
+    where = ("--store", tmp_path / "x.idx", "--encoder", "offline", *quiet)
+    pytest.importorskip("openvino")
+    code, out, err = run("index", notes, *where, "--backend", "openvino")
+    assert code == 0
+    assert err.splitlines()[0].startswith("offline: openvino ")
+    assert "openvino" not in out
+    code, _, err = run("index", notes, *where, "--backend", "torch", "--device", "cpu")
+    assert code == 0
+    assert err.splitlines()[0].startswith("offline: torch ")
+    code, _, err = run("search", "gout", "--store", tmp_path / "x.idx", "--patient", "p01")
+    assert (code, err) == (0, "")
+
+
+def test_index_with_a_backend_that_cannot_be(run, notes, tmp_path):
+    where = ("--store", tmp_path / "x.idx", "--encoder", "offline")
+    code, _, err = run("index", notes, *where, "--backend", "onnx")
+    assert code == 2 and "backend is auto, torch or openvino, not 'onnx'" in err
+    devices = ("--device", "cpu", "--device", "cpu")
+    code, _, err = run("index", notes, *where, "--backend", "openvino", *devices)
+    assert code == 2 and "leave out device" in " ".join(err.split())
+    assert not (tmp_path / "x.idx").exists()
+
+
 def test_search_in_each_scope(run, store, tmp_path):
     code, out, _ = run("search", "heart failure", "--store", store, "--patient", "p01", "--json")
     hits = json.loads(out)
