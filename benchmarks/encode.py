@@ -1,6 +1,6 @@
 """Encoding alone: ours beside bare sentence-transformers, the same weights and chunks.
 
-    python -m benchmarks.encode [--quick] [--json FILE] [--markdown docs/measurements.md]
+python -m benchmarks.encode [--quick] [--json FILE] [--markdown docs/measurements.md]
 """
 
 from collections.abc import Sequence
@@ -67,9 +67,9 @@ def _speed(
                   *(quality[name][one] for one in sets), excuses[name] or "yes")  # fmt: skip
     one = rounds[0][OURS]
     table.note = (
-        f"{one['texts']:,} chunks, {one['tokens']:,} tokens, {len(rounds)} interleaved rounds, each "
-        "system in a process of its own: medians; ratios are medians of each round's ratio. Least "
-        "cosine: with the vectors of the defaults in float32."
+        f"{one['texts']:,} chunks, {one['tokens']:,} tokens, {len(rounds)} interleaved rounds, each system "
+        "in a process of its own: medians; ratios are medians of each round's ratio. Least cosine: "
+        "with the vectors of the defaults in float32."
     )
     return table
 

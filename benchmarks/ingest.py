@@ -11,7 +11,16 @@ from benchmarks.encode import OURS, SHARE, best_bare
 from benchmarks.tables import Table
 from benchmarks.versus import goals
 from benchmarks.versus.goals import Goal
-from benchmarks.versus.measures import Value, encoding, middle, rest, seconds, times, unequal
+from benchmarks.versus.measures import (
+    Value,
+    encoding,
+    middle,
+    rest,
+    rest_cpu,
+    seconds,
+    times,
+    unequal,
+)
 from benchmarks.versus.rounds import Round, System
 from benchmarks.versus.script import MISSING, Script, prepare
 
@@ -71,7 +80,8 @@ def _speed(
     skipped: Sequence[System],
 ) -> Table:
     sets = list(quality[OURS])
-    columns = ("system", "s", "chunks/s", "tokens/s", "encoding, s", "all else, s",
+    columns = ("system", "s", "chunks/s", "encoding, s", "all else, s",
+               "all else, CPU s",
                "ours is × as fast", "their all else / ours", "search = exact",
                *(f"nDCG@10 {name}" for name in sets), "comparable")  # fmt: skip
     table = Table("Ingest", columns)
@@ -80,8 +90,8 @@ def _speed(
         agreement = answer.get("agreement")
         same = name in quality
         table.add(name, f"{took:.1f}", f"{answer['texts'] / took:.1f}",
-                  f"{answer['tokens'] / took:,.0f}", f"{middle(rounds, name, encoding):.1f}",
-                  f"{other:.2f}",
+                  f"{middle(rounds, name, encoding):.1f}",
+                  f"{other:.2f}", f"{middle(rounds, name, rest_cpu):.2f}",
                   f"{times(rounds, OURS, name, seconds):.2f}" if same else None,
                   f"{times(rounds, OURS, name, rest):.2f}" if same else None,
                   None if agreement is None else f"{agreement:.3f}",

@@ -26,6 +26,11 @@ def rest(answer: Answer) -> float:
     return seconds(answer) - encoding(answer)
 
 
+def rest_cpu(answer: Answer) -> float:
+    """The same in processor time, which waits for nobody."""
+    return float(answer["cpu_seconds"]) - float(answer["encoding_cpu_seconds"])
+
+
 def middle(rounds: Sequence[Round], name: str, value: Value) -> float:
     """The median over rounds."""
     return median(value(answers[name]) for answers in rounds)

@@ -22,7 +22,9 @@ from benchmarks.versus.environment import PINS
 from benchmarks.versus.workers.job import Job
 
 WORKERS = Path(__file__).parent / "workers"
-SHARED = [WORKERS / f"{name}.py" for name in ("job", "memory", "meter", "queries")]
+SHARED = [
+    WORKERS / f"{name}.py" for name in ("clock", "job", "known", "memory", "meter", "queries")
+]
 
 Answer = dict[str, Any]
 Round = dict[str, Answer]
@@ -84,7 +86,8 @@ class Bench:
     def answer(self, system: System, task: str, number: int = 0) -> Answer:
         """What the worker answers, or answered before."""
         options = {**system.options, **(system.first if number == 0 else {})}
-        out = self.answer_file(system, task, number, options)
+        name = f"{task}-{system.worker}-{number}-{self.key(system, options)}.json"
+        out = self.work / "answers" / name
         if not out.exists():
             out.parent.mkdir(parents=True, exist_ok=True)
             self._run(system, task, options, out)
@@ -93,18 +96,15 @@ class Bench:
         _say(f"{task}, round {number + 1}: {system.name} {answer.get('seconds', 0):.1f} s")
         return answer
 
-    def answer_file(
-        self, system: System, task: str, number: int, options: Mapping[str, Any]
-    ) -> Path:
-        """Its name changes with everything that may change the answer, but not with its name."""
+    def key(self, system: System, options: Mapping[str, Any]) -> str:
+        """Changes with everything that may change an answer: chunks, options, code or versions."""
         code = [_digest([*SHARED, WORKERS / f"{system.worker}.py"])]
         if system.theirs:
             code.append(PINS.read_text(encoding="utf-8"))
         elif system.worker.startswith("ours"):
             code.append(self._ours)
         made_of = [self._chunks, options, code]
-        key = sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
-        return self.work / "answers" / f"{task}-{system.worker}-{number}-{key}.json"
+        return sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
 
     def _run(self, system: System, task: str, options: Mapping[str, Any], out: Path) -> None:
         python = self._theirs if system.theirs else Path(sys.executable)
@@ -136,5 +136,6 @@ def _say(line: str) -> None:
 
 
 def forget(work: Path) -> None:
-    """Throw the answers away; the chunks and the environment stay."""
-    shutil.rmtree(work / "answers", ignore_errors=True)
+    """Throw answers and stores away; the chunks and the environment stay."""
+    for name in ("answers", "stores"):
+        shutil.rmtree(work / name, ignore_errors=True)

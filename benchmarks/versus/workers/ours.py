@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from benchmarks.versus.workers.clock import Clock
 from benchmarks.versus.workers.job import Job, main
-from benchmarks.versus.workers.memory import Memory
 from benchmarks.versus.workers.meter import Meter
 from benchmarks.versus.workers.queries import K, show, timed
 from drehr_rag import AllPatients, EhrIndex
@@ -70,21 +69,19 @@ def ready(job: Job) -> tuple[Encoder, Meter]:
     encoder = load_encoder("offline")
     rows = job.rows()[:WARM_UP]
     encoder.encode_passages([row["text"] for row in rows])
-    return encoder, Meter(encoder._model, beside=TEXTS)
+    return encoder, Meter(encoder, "_vectors", beside=TEXTS)
 
 
 def encode(job: Job) -> dict[str, Any]:
     """`encode_passages` alone, in the portions in which indexing calls it."""
     encoder, meter = ready(job)
     texts = [row["text"] for row in job.rows()]
-    with Memory() as memory:
-        started = perf_counter()
+    with Clock() as clock:
         portions = [
             encoder.encode_passages(texts[start : start + CHUNKS])
             for start in range(0, len(texts), CHUNKS)
         ]
-        seconds = perf_counter() - started
-    facts = {"seconds": seconds, **meter.facts(), "memory": memory.facts()}
+    facts = {**clock.facts(), **meter.facts()}
     if "queries" in job.options:
         queries = json.loads(Path(job.options["queries"]).read_text(encoding="utf-8"))
         np.save(job.beside("passages.npy"), np.concatenate(portions))
@@ -96,8 +93,7 @@ def ingest(job: Job) -> dict[str, Any]:
     """From the file of chunks to a store in a folder."""
     encoder, meter = ready(job)
     chunker = ReadyMade(job.chunks)
-    with Memory() as memory:
-        started = perf_counter()
+    with Clock() as clock:
         index = EhrIndex.open(job.folder / "store", encoder=encoder)
         run = IndexingRun(
             store=index._store,
@@ -106,9 +102,8 @@ def ingest(job: Job) -> dict[str, Any]:
             rejects=job.folder / "rejects.jsonl",
         )
         report = run.add(chunker.notes())
-        seconds = perf_counter() - started
-    facts = {"seconds": seconds, **meter.facts(), "memory": memory.facts()}
-    facts["rejected"] = report.rejected
+    facts = {**clock.facts(), **meter.facts()}
+    facts["verb_seconds"] = report.encoding_seconds
     if "queries" in job.options:
         facts["agreement"] = show(
             job,
