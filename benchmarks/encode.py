@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmarks.tables import Table
 from benchmarks.versus import goals
-from benchmarks.versus.measures import middle, seconds, times, unequal
+from benchmarks.versus.equal_work import Work, equal_work_table, judge
+from benchmarks.versus.measures import middle, seconds, times
 from benchmarks.versus.rounds import Round, System
 from benchmarks.versus.script import Script, prepare
 
@@ -39,37 +40,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
         System(best.name, best.worker, options=best.options, first=first),
     ]
     rounds = script.bench.rounds(systems, "encode", script.rounds)
-    quality = {name: script.judge.ndcg(a["arrays"]) for name, a in rounds[0].items()}
-    excuses = {
-        name: unequal(rounds[0][OURS], answer, quality[OURS], quality[name])
-        for name, answer in rounds[0].items()
-    }
+    work = judge(script.judge, rounds[0], OURS)
     rate = 1 / times(rounds, best.name, OURS, seconds)
     verdict = goals.at_least(
-        "ours beside the bare encoder's best rate", SHARE, rate, unequal=excuses[best.name]
+        "ours beside the bare encoder's best rate", SHARE, rate, unequal=work.excuses[best.name]
     )
-    tables = [_speed(rounds, quality, excuses), goals.table("Encoding: goals", [verdict])]
-    script.publish(tables, {"rounds": rounds, "ndcg": quality, "goals": [vars(verdict)]})
+    tables = [
+        _speed(rounds, work),
+        equal_work_table("Encoding: equal work", rounds[0], work),
+        goals.table("Encoding: goals", [verdict]),
+    ]
+    script.publish(tables, {"rounds": rounds, "ndcg": work.quality, "goals": [vars(verdict)]})
 
 
-def _speed(
-    rounds: Sequence[Round], quality: dict[str, dict[str, float]], excuses: dict[str, str]
-) -> Table:
-    sets = list(quality[OURS])
+def _speed(rounds: Sequence[Round], work: Work) -> Table:
     columns = ("encoder", "s", "chunks/s", "tokens/s", "ours is × as fast", "least cosine",
-               *(f"nDCG@10 {name}" for name in sets), "comparable")  # fmt: skip
+               "comparable")  # fmt: skip
     table = Table("Encoding alone", columns)
     for name, answer in rounds[0].items():
         took = middle(rounds, name, seconds)
         table.add(name, f"{took:.1f}", f"{answer['texts'] / took:.1f}",
                   f"{answer['tokens'] / took:,.0f}", f"{times(rounds, OURS, name, seconds):.2f}",
                   f"{_least_cosine(rounds[0][PLAIN], answer):.4f}",
-                  *(quality[name][one] for one in sets), excuses[name] or "yes")  # fmt: skip
+                  work.excuses[name] or "yes")  # fmt: skip
     one = rounds[0][OURS]
     table.note = (
-        f"{one['texts']:,} chunks, {one['tokens']:,} tokens, {len(rounds)} interleaved rounds, each system "
-        "in a process of its own: medians; ratios are medians of each round's ratio. Least cosine: "
-        "with the vectors of the defaults in float32."
+        f"{one['texts']:,} chunks, {len(rounds)} interleaved rounds, each system in a process of "
+        "its own: medians; ratios are medians of each round's ratio. Least cosine: with the "
+        "vectors of the defaults in float32."
     )
     return table
 

@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rounds = script.bench.rounds(systems, "search", script.rounds)
     aims = _goals(rounds)
     note = (
-        f"{size:,} chunks: {len(real):,} real ones, the rest copies of them with other ids and "
-        f"patients ({PATIENT} chunks each), vectors jittered to a cosine of about {near:.2f} with the original's (the "
+        f"{size:,} chunks of {size // PATIENT:,} patients: {len(real):,} real chunks, the rest "
+        f"copies with vectors jittered to a cosine of about {near:.2f} with the original's (the "
         "median between a real chunk and its nearest). "
     )
     tables = [_times(rounds, note, script.skipped(SYSTEMS)), _store(rounds[0][OURS])]
@@ -110,8 +110,9 @@ def _times(rounds: Sequence[Round], note: str, skipped: Sequence[System]) -> Tab
     table.note = (
         f"{note}Medians over {len(rounds)} interleaved rounds, each system in a process of its "
         "own; one query at a time, k = 10, query vectors known beforehand. Ours: "
-        f"{QUERIES[True]} queries, each with another patient or another cohort of {COHORT}; theirs: {QUERIES[False]}, in Qdrant's local mode, which searches "
-        "exactly. Ours is compared in the same mode, dense."
+        f"{QUERIES[True]} queries, each with another patient or another cohort of {COHORT}; "
+        f"theirs: {QUERIES[False]}, in Qdrant's local mode, which searches exactly. Ours is "
+        "compared in the same mode, dense."
     )
     return table
 
