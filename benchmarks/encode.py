@@ -17,13 +17,18 @@ from benchmarks.versus.script import Script, prepare
 
 OURS = "drehr-rag"
 PLAIN = "sentence-transformers, defaults"
+TRIED = 128
+"""Chunks on which the bare encoder's settings are tried, each twice."""
+
 SHARE = 0.9
 """Of the bare encoder's best rate."""
 
 
 def best_bare(script: Script) -> System:
     """Bare sentence-transformers with the precision and batch size that are fastest here."""
-    rates = script.bench.answer(System("trying settings", "bare"), "sweep")["rates"]
+    tried = TRIED // 8 if script.options.quick else TRIED
+    trial = System("trying settings", "bare", options={"tried": tried})
+    rates = script.bench.answer(trial, "sweep")["rates"]
     dtype, size = max(rates, key=rates.get).split()
     name = f"sentence-transformers, best ({dtype}, {size} a batch)"
     return System(name, "bare", options={"dtype": dtype, "batch_size": int(size)})

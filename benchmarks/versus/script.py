@@ -74,7 +74,7 @@ class Script:
             text = "\n\n".join(
                 [f"## Versus: {self.name}", head, *(table.markdown() for table in tables)]
             )
-            write_block(self.options.markdown, f"versus-{self.name}", text)
+            write_block(self.options.markdown, f"versus-{self.name}", text, by=self.options.command)
 
 
 def prepare(

@@ -25,14 +25,12 @@ PACKAGES = ("sentence-transformers", "transformers", "torch")
 
 DTYPES = ("float32", "bfloat16")
 SIZES = (16, 32, 64)
-TRIED = 128
-"""Chunks on which settings are tried, each twice."""
 
 
 def sweep(job: Job) -> dict[str, Any]:
-    """Chunks a second of every precision and batch size: `{"bfloat16 16": 120.0}`."""
-    rows = job.rows()
-    texts = [row["text"] for row in rows[:: max(1, len(rows) // TRIED)]][:TRIED]
+    """Chunks a second of every precision and batch size on `tried` chunks: `{"bfloat16 16": 120}`."""
+    rows, tried = job.rows(), job.options["tried"]
+    texts = [row["text"] for row in rows[:: max(1, len(rows) // tried)]][:tried]
     rates: dict[str, float] = {}
     for dtype in DTYPES:
         model = SentenceTransformer(str(MODEL_DIR), model_kwargs={"dtype": getattr(torch, dtype)})

@@ -120,7 +120,7 @@ def ingest(job: Job) -> dict[str, Any]:
 
 def stored(index: EhrIndex) -> Iterator[tuple[str, Any]]:
     """Chunk id and vector of every chunk."""
-    for page in index._store._points():
+    for page in index._store._all():
         yield from ((payload["chunk_id"], vector) for _, vector, _, payload in page)
 
 
