@@ -28,7 +28,7 @@ SIZES = (16, 32, 64)
 
 
 def sweep(job: Job) -> dict[str, Any]:
-    """Chunks a second of every precision and batch size on `tried` chunks: `{"bfloat16 16": 120}`."""
+    """Chunks a second of each precision and batch size on a few: `{"bfloat16 16": 120.0, …}`."""
     rows, tried = job.rows(), job.options["tried"]
     texts = [row["text"] for row in rows[:: max(1, len(rows) // tried)]][:tried]
     rates: dict[str, float] = {}
