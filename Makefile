@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow test-real check format bench clean
+.PHONY: demo test test-slow test-real check format bench bench-versus clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -59,5 +59,11 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.main_job
 
+# Beside LangChain, LlamaIndex and bare sentence-transformers; goes on where it was cut off.
+bench-versus: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.encode --json .bench/encode.json --markdown docs/measurements.md
+	$(BIN)/python -m benchmarks.ingest --json .bench/ingest.json --markdown docs/measurements.md
+	$(BIN)/python -m benchmarks.search --json .bench/search.json --markdown docs/measurements.md
+
 clean:
-	rm -rf $(VENV) $(VLLM) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM) .bench dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
