@@ -144,7 +144,7 @@ class EdgeStore(ScopedStore):
             if isinstance(problem, KeyboardInterrupt | SystemExit):
                 raise
             return False
-        held = bool(shard.count(q.CountRequest(exact=True)))
+        held = _size(shard) > 0
         shard.close()
         return held
 
@@ -169,7 +169,7 @@ class EdgeStore(ScopedStore):
             raise StoreDamaged(f"{self.folder} has lost its folder shard. {REMEDY}")
         try:
             shard = q.EdgeShard.load(str(self.folder / "shard"))
-            held = shard.count(q.CountRequest(exact=True))
+            held = _size(shard)
             indexed = set(shard.info().payload_schema)
         except BaseException as problem:  # the engine's panics are no Exception
             if isinstance(problem, KeyboardInterrupt | SystemExit):
@@ -196,7 +196,7 @@ class EdgeStore(ScopedStore):
         shard, self._shard = self._shard, None
         try:
             shard.flush()
-            chunks = shard.count(q.CountRequest(exact=True))
+            chunks = _size(shard)
             shard.close()
             write_json(self.folder / "state.json", {"closed": True, "chunks": chunks})
         finally:
@@ -204,7 +204,7 @@ class EdgeStore(ScopedStore):
 
     def purge(self) -> None:
         """Below 50,000 chunks, `compact`; above, that takes minutes and is left to the caller."""
-        if self._open().count(q.CountRequest(exact=True)) < EXACT_BELOW:
+        if _size(self._open()) < EXACT_BELOW:
             self.compact()
 
     def compact(self) -> None:
@@ -239,7 +239,7 @@ class EdgeStore(ScopedStore):
 
         Does nothing below 50,000 chunks, where exact search is faster.
         """
-        if self._open().count(q.CountRequest(exact=True)) >= EXACT_BELOW:
+        if _size(self._open()) >= EXACT_BELOW:
             self._optimise_apart()
 
     def _optimise_apart(self) -> None:
@@ -272,7 +272,7 @@ class EdgeStore(ScopedStore):
 
     def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
         shard = self._open()
-        exact = shard.info().points_count < EXACT_BELOW
+        exact = _size(shard) < EXACT_BELOW
         requests = [
             q.QueryRequest(
                 limit=k,
@@ -303,11 +303,18 @@ class EdgeStore(ScopedStore):
                 return
 
     def _count(self, where: Where) -> int:
+        if not where:
+            return _size(self._open())
         counted: int = self._open().count(q.CountRequest(exact=True, filter=_filter(where)))
         return counted
 
     def _facet(self, field: str, where: Where) -> dict[str, int]:
-        request = q.FacetRequest(field, limit=_ALL_VALUES, exact=True, filter=_filter(where))
+        """Counts per value; without conditions the index itself knows them.
+
+        "Exact" would look at every chunk, and would return values whose chunks are all gone. The
+        two differ only for a chunk that is in two segments at once, as while a server optimises.
+        """
+        request = q.FacetRequest(field, limit=_ALL_VALUES, exact=bool(where), filter=_filter(where))
         return {str(hit.value): hit.count for hit in self._open().facet(request)}
 
     def _write(self, points: Sequence[Point]) -> None:
@@ -346,6 +353,12 @@ class EdgeStore(ScopedStore):
             path.unlink()
 
 
+def _size(shard: Any) -> int:
+    """How many chunks a shard holds; `count` would look at every one of them."""
+    held: int = shard.info().points_count
+    return held
+
+
 def _put(shard: Any, points: Sequence[Point]) -> None:
     rows = [
         q.Point(
@@ -363,6 +376,12 @@ def _put(shard: Any, points: Sequence[Point]) -> None:
 
 
 def _filter(where: Where) -> Any:
+    """The conditions as the engine's; where there are none, no filter.
+
+    An empty filter is checked chunk by chunk: it made lexical search four times slower.
+    """
+    if not where:
+        return None
     must: list[Any] = []
     must_not: list[Any] = []
     for condition in where:
