@@ -83,7 +83,12 @@ def put(shard: Any, points: Sequence[Point]) -> None:
 
 
 def conditions(where: Where) -> Any:
-    """Conditions as a filter."""
+    """Conditions as a filter; where there are none, no filter.
+
+    An empty filter is checked chunk by chunk: it made lexical search four times slower.
+    """
+    if not where:
+        return None
     must: list[Any] = []
     must_not: list[Any] = []
     for condition in where:

@@ -190,7 +190,7 @@ class EdgeStore(ScopedStore):
             if isinstance(problem, KeyboardInterrupt | SystemExit):
                 raise
             return False
-        held = bool(shard.count(q.CountRequest(exact=True)))
+        held = _size(shard) > 0
         shard.close()
         return held
 
@@ -199,7 +199,7 @@ class EdgeStore(ScopedStore):
             raise StoreDamaged(f"{self.folder} has lost its folder shard. {REMEDY}")
         try:
             shard = q.EdgeShard.load(str(self.folder / "shard"))
-            held = shard.count(q.CountRequest(exact=True))
+            held = _size(shard)
             indexed = set(shard.info().payload_schema)
         except BaseException as problem:  # the engine's panics are no Exception
             if isinstance(problem, KeyboardInterrupt | SystemExit):
@@ -226,7 +226,7 @@ class EdgeStore(ScopedStore):
         shard, self._shard = self._shard, None
         try:
             shard.flush()
-            chunks = shard.count(q.CountRequest(exact=True))
+            chunks = _size(shard)
             shard.close()
             write_json(self.folder / "state.json", {"closed": True, "chunks": chunks})
         finally:
@@ -234,7 +234,7 @@ class EdgeStore(ScopedStore):
 
     def purge(self) -> None:
         """Below 50,000 chunks, `compact`; above, that takes minutes and is left to the caller."""
-        if self._open().count(q.CountRequest(exact=True)) < EXACT_BELOW:
+        if _size(self._open()) < EXACT_BELOW:
             self.compact()
 
     def compact(self) -> None:
@@ -290,7 +290,7 @@ class EdgeStore(ScopedStore):
 
         Does nothing below 50,000 chunks, where exact search is faster.
         """
-        if self._open().count(q.CountRequest(exact=True)) >= EXACT_BELOW:
+        if _size(self._open()) >= EXACT_BELOW:
             self._optimise_apart()
 
     def _optimise_apart(self) -> None:
@@ -341,7 +341,7 @@ class EdgeStore(ScopedStore):
         access = self._access
         exact = access.exact
         if exact is None:
-            exact = shard.info().points_count < EXACT_BELOW
+            exact = _size(shard) < EXACT_BELOW
         quantised = q.QuantizationSearchParams(
             ignore=exact, rescore=True, oversampling=access.oversampling
         )
@@ -368,11 +368,20 @@ class EdgeStore(ScopedStore):
                 return
 
     def _count(self, where: Where) -> int:
+        if not where:
+            return _size(self._open())
         counted: int = self._open().count(q.CountRequest(exact=True, filter=conditions(where)))
         return counted
 
     def _facet(self, field: str, where: Where) -> dict[str, int]:
-        request = q.FacetRequest(field, limit=_ALL_VALUES, exact=True, filter=conditions(where))
+        """Counts per value; without conditions the index itself knows them.
+
+        "Exact" would look at every chunk, and would return values whose chunks are all gone. The
+        two differ only for a chunk that is in two segments at once, as while a server optimises.
+        """
+        request = q.FacetRequest(
+            field, limit=_ALL_VALUES, exact=bool(where), filter=conditions(where)
+        )
         return {str(hit.value): hit.count for hit in self._open().facet(request)}
 
     def _write(self, points: Sequence[Point]) -> None:
@@ -417,3 +426,9 @@ class EdgeStore(ScopedStore):
 def _bytes(folder: Path) -> int:
     """What its files take on the disk; the engine's are longer than what they hold."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def _size(shard: Any) -> int:
+    """How many chunks a shard holds; `count` would look at every one of them."""
+    held: int = shard.info().points_count
+    return held
