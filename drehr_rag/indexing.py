@@ -90,12 +90,12 @@ class IndexingRun:
         return report
 
     def _read(self, rows: Sequence[Note | Reject]) -> None:
-        accepted: list[Note] = []
+        accepted: list[tuple[Note, str]] = []
         try:
             for row in rows:
                 self._report.read += 1
-                if note := self._accept(row):
-                    accepted.append(note)
+                if some := self._accept(row):
+                    accepted.append(some)
         finally:  # in strict mode the notes before a bad row are kept
             self._queue(accepted)
 
@@ -107,7 +107,8 @@ class IndexingRun:
             f"(all are in {self._rejects})"
         )
 
-    def _accept(self, row: Note | Reject) -> Note | None:
+    def _accept(self, row: Note | Reject) -> tuple[Note, str] | None:
+        """The note and its digest, unless it is no note or was there before."""
         if isinstance(row, Reject):
             self._reject(row)
             return None
@@ -116,7 +117,7 @@ class IndexingRun:
         digest, place = self._digest(row), _place(row)
         known = self._seen.first(row.note_id, digest, place)
         if known is None:
-            return row
+            return row, digest
         if known[0] == digest:
             self._report.unchanged += 1
         else:
@@ -165,12 +166,12 @@ class IndexingRun:
         made_of = [note.model_dump(mode="json"), dict(self._chunker.settings)]
         return sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
-    def _queue(self, notes: Sequence[Note]) -> None:
+    def _queue(self, notes: Sequence[tuple[Note, str]]) -> None:
         """Set aside what is unchanged, cut the rest into chunks."""
-        states = self._store.note_states([note.note_id for note in notes])
+        states = self._store.note_states([note.note_id for note, _ in notes])
         todo: list[tuple[Note, str, bool]] = []
-        for note in notes:
-            digest, state = self._digest(note), states.get(note.note_id)
+        for note, digest in notes:
+            state = states.get(note.note_id)
             if state and state.complete and state.digest == digest:
                 self._report.unchanged += 1
             elif state and state.patient_id != note.patient_id:
