@@ -31,7 +31,8 @@ def openvino() -> Any:
 def _no_telemetry() -> Iterator[None]:
     """`import openvino` reports to Google Analytics unless `openvino_telemetry` cannot be imported.
 
-    A machine that holds clinical notes must not call anybody.
+    A machine that holds clinical notes must not call anybody. A program that imported OpenVINO
+    before has decided that for itself.
     """
     name = "openvino_telemetry"
     if name in sys.modules:

@@ -20,7 +20,7 @@ def load(
         model: A folder with its files, or another hub id; the authors' own by default. Pooling
             is `[CLS]` and there are no prompts, whatever the folder says.
         revision: Branch, tag or commit on the hub.
-        options: `device`, `precision`.
+        options: `device`, `backend`, `precision`.
 
     Raises:
         ModelUnavailable: It is not on this machine and cannot be fetched.

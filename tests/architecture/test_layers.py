@@ -34,6 +34,7 @@ HEAVY = (
     "torch",
     "transformers",
     "sentence_transformers",
+    "openvino",
     "langchain",
     "langchain_core",
     "llama_index",

@@ -96,3 +96,27 @@ def test_scale_measures_every_size_and_goes_on_where_it_was(shared_data, tmp_pat
     )
     assert facts["2000"]["change"]["gone"] > 0 == facts["2000"]["change"]["left"]
     assert "all patients, hybrid" in run.stdout and "2,000" in run.stdout
+
+
+@pytest.mark.slow
+def test_backends_are_compared(shared_data, tmp_path):
+    pytest.importorskip("openvino")
+    page = tmp_path / "page.md"
+    command = [sys.executable, "-m", "benchmarks.backends", "--texts", "32", "--runs", "2"]
+    run = subprocess.run(
+        [*command, "--markdown", str(page)],
+        cwd=ROOT,
+        env={**os.environ, "DREHR_SHARED_DATA": str(shared_data)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
+    told = {row[0].strip("| "): row for row in rows[2:]}
+    assert set(told) == {"torch float32", "torch", "openvino", "openvino float32"}
+    for row in told.values():
+        assert float(row[4]) > 0
+        assert float(row[5].rstrip("| ")) > 0.999
+    assert "32 chunks" in page.read_text()
