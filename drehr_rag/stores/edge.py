@@ -23,9 +23,9 @@ import qdrant_edge as q
 
 from drehr_rag.errors import StoreDamaged, StoreError, StoreInUse, StoreMissing
 from drehr_rag.stores._manifest import REMEDY, checked, read_json, write_json
-from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
+from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA, point_id
 from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
-from drehr_rag.stores._where import Among, Between, Where
+from drehr_rag.stores._where import Among, Between, Chosen, Where
 from drehr_rag.types import SparseVector, Vectors
 
 _ALL_VALUES = 2**31
@@ -385,6 +385,9 @@ def _filter(where: Where) -> Any:
     must: list[Any] = []
     must_not: list[Any] = []
     for condition in where:
+        if isinstance(condition, Chosen):
+            must.append(q.HasIdCondition({point_id(chunk) for chunk in condition.chunk_ids}))
+            continue
         field = condition.field
         if isinstance(condition, Among):
             must.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))

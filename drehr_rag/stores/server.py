@@ -12,9 +12,9 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 from drehr_rag._urls import checked_url
 from drehr_rag.errors import StoreError, StoreMissing
 from drehr_rag.stores._manifest import checked
-from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
+from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA, point_id
 from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
-from drehr_rag.stores._where import Among, Between, Where
+from drehr_rag.stores._where import Among, Between, Chosen, Where
 from drehr_rag.types import SparseVector, Vectors
 
 COLLECTION = "drehr-rag"
@@ -190,14 +190,14 @@ def _batches(points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
     """Batches by bytes: a number takes about 20 as JSON text."""
     batch: list[models.PointStruct] = []
     size = 0
-    for point_id, dense, sparse, payload in points:
+    for name, dense, sparse, payload in points:
         vector: dict[str, Any] = {"dense": list(dense), "lexical": _sparse(sparse)}
         own = 20 * (len(dense) + 2 * len(sparse.indices)) + len(json.dumps(payload))
         if batch and size + own > REQUEST_BYTES:
             yield batch
             batch, size = [], 0
         size += own
-        batch.append(models.PointStruct(id=point_id, vector=vector, payload=payload))
+        batch.append(models.PointStruct(id=name, vector=vector, payload=payload))
     if batch:
         yield batch
 
@@ -206,6 +206,10 @@ def _filter(where: Where) -> models.Filter:
     must: list[Any] = []
     must_not: list[Any] = []
     for condition in where:
+        if isinstance(condition, Chosen):
+            ids: list[Any] = [point_id(chunk) for chunk in sorted(condition.chunk_ids)]
+            must.append(models.HasIdCondition(has_id=ids))
+            continue
         field = condition.field
         if isinstance(condition, Among):
             match = models.MatchAny(any=sorted(condition.values))
