@@ -7,9 +7,9 @@ from typing import Any
 import qdrant_edge as q
 
 from drehr_rag.stores._options import Layout, layout_of
-from drehr_rag.stores._payload import KEYWORDS, NUMBERS
+from drehr_rag.stores._payload import KEYWORDS, NUMBERS, point_id
 from drehr_rag.stores._scoped import Point
-from drehr_rag.stores._where import Among, Between, Where
+from drehr_rag.stores._where import Among, Between, Chosen, Where
 from drehr_rag.types import SparseVector
 
 FULL_SCAN = 10_000
@@ -92,6 +92,9 @@ def conditions(where: Where) -> Any:
     must: list[Any] = []
     must_not: list[Any] = []
     for condition in where:
+        if isinstance(condition, Chosen):
+            must.append(q.HasIdCondition({point_id(chunk) for chunk in condition.chunk_ids}))
+            continue
         field = condition.field
         if isinstance(condition, Among):
             must.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))

@@ -7,8 +7,9 @@ from typing import Any
 from qdrant_client import models
 
 from drehr_rag.stores._options import Access, Layout
+from drehr_rag.stores._payload import point_id
 from drehr_rag.stores._scoped import Point
-from drehr_rag.stores._where import Among, Between, Where
+from drehr_rag.stores._where import Among, Between, Chosen, Where
 from drehr_rag.types import SparseVector
 
 REQUEST_BYTES = 4 * 2**20
@@ -75,6 +76,10 @@ def conditions(where: Where) -> models.Filter | None:
     must: list[Any] = []
     must_not: list[Any] = []
     for condition in where:
+        if isinstance(condition, Chosen):
+            ids: list[Any] = [point_id(chunk) for chunk in sorted(condition.chunk_ids)]
+            must.append(models.HasIdCondition(has_id=ids))
+            continue
         field = condition.field
         if isinstance(condition, Among):
             match = models.MatchAny(any=sorted(condition.values))
@@ -99,7 +104,7 @@ def batches(points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
     """Points in requests of bounded size; one alone may pass the bound."""
     batch: list[models.PointStruct] = []
     size = 0
-    for point_id, dense, lexical, payload in points:
+    for name, dense, lexical, payload in points:
         vector: dict[str, Any] = {"dense": list(dense), "lexical": sparse(lexical)}
         numbers = len(dense) + 2 * len(lexical.indices)
         own = NUMBER_BYTES * numbers + len(json.dumps(payload))
@@ -107,7 +112,7 @@ def batches(points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
             yield batch
             batch, size = [], 0
         size += own
-        batch.append(models.PointStruct(id=point_id, vector=vector, payload=payload))
+        batch.append(models.PointStruct(id=name, vector=vector, payload=payload))
     if batch:
         yield batch
 

@@ -12,7 +12,7 @@ from drehr_rag._arguments import needs_scope, positive
 from drehr_rag.errors import ScopeError, StoreError, UnknownName
 from drehr_rag.protocols import NoteState
 from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
-from drehr_rag.stores._where import NO_FILTERS, Among, Except, Where, admits, narrow
+from drehr_rag.stores._where import NO_FILTERS, Among, Chosen, Except, Where, admits, narrow
 from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Scope, SparseVector, Vectors
 
 EXACT_BELOW = 50_000
@@ -162,7 +162,7 @@ class ScopedStore(ABC):
             return []
         found: dict[str, Chunk] = {}
         for some in _pages(list(dict.fromkeys(chunk_ids))):
-            condition = (*where, Among("chunk_id", frozenset(some)))
+            condition = (*where, Chosen(frozenset(some)))
             for payload in self._inside(self._scroll(condition), condition):
                 found[payload["chunk_id"]] = to_chunk(payload)
         return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]

@@ -52,7 +52,18 @@ class Except:
         return payload.get(self.field) is not None and payload[self.field] not in self.values
 
 
-Condition = Among | Between | Except
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The chunk is one of these; an engine finds it by its point id, so no field is indexed."""
+
+    chunk_ids: frozenset[str]
+
+    def admits(self, payload: Mapping[str, Any]) -> bool:
+        """Whether a chunk's payload meets the condition."""
+        return payload["chunk_id"] in self.chunk_ids
+
+
+Condition = Among | Between | Except | Chosen
 Where = tuple[Condition, ...]
 """Conditions that must all hold."""
 

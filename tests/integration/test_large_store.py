@@ -97,3 +97,13 @@ def counted(store):
         (store.count(**where), {field: store.facets(field, **where) for field in FIELDS})
         for where in asked
     ]
+
+
+def test_chunks_are_found_by_id_without_an_index_of_ids(folder, large):
+    with open_store(str(folder)) as store:
+        assert "chunk_id" not in store._shard.info().payload_schema
+        ids = ["c2000", "missing", "c7", "c59", "c7"]  # c7 is of p7, c59 of nobody
+        assert [c.chunk_id for c in store.get(ids, scope=EVERYBODY)] == ["c2000", "c7", "c59", "c7"]
+        assert [c.chunk_id for c in store.get(ids, scope=Patient("p7"))] == ["c7", "c7"]
+        store.delete_patient("p7")
+        assert [c.chunk_id for c in store.get(ids, scope=EVERYBODY)] == ["c2000", "c59"]

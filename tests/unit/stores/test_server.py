@@ -210,7 +210,7 @@ def test_every_filtered_field_has_its_index(loopback):
         pass
     made = {r.model.field_name: r.model.field_schema for r in loopback.made("create_field_index")}
     assert set(made) == {
-        *("patient_id", "encounter_id", "note_id", "note_type_key", "section", "chunk_id"),
+        *("patient_id", "encounter_id", "note_id", "note_type_key", "section"),
         "written_ts",
     }
     assert [name for name, index in made.items() if getattr(index, "is_tenant", False)] == [
