@@ -24,7 +24,7 @@ import sys, time
 from drehr_rag import indexing
 from drehr_rag.index import EhrIndex
 from drehr_rag.testing import HashEncoder
-indexing.NOTES, indexing.CHUNKS = 4, 8
+indexing.NOTES, indexing.CHARACTERS = 4, 200
 
 class Slow(HashEncoder):
     def encode_passages(self, texts):
@@ -159,7 +159,7 @@ class Breaks(HashEncoder):
 
 def test_a_run_that_fails_keeps_what_it_wrote_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("drehr_rag.indexing.NOTES", 4)
-    monkeypatch.setattr("drehr_rag.indexing.CHUNKS", 8)
+    monkeypatch.setattr("drehr_rag.indexing.CHARACTERS", 200)
     source = tmp_path / "n.jsonl"
     write_notes(source)
     folder = tmp_path / "x.idx"
