@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow test-ray check format bench clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -26,6 +26,13 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(PIP) --editable '.[ray]'
+	touch $@
+
+test-ray: $(VENV)/.ray
+	$(BIN)/python -m pytest -q tests/integration/test_ray.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

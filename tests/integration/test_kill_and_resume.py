@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
+from conftest import content
 
 from drehr_rag.errors import StoreInUse
 from drehr_rag.index import EhrIndex
@@ -51,25 +51,6 @@ def write_notes(path, version=1, count=120):
                 lines = [lines[0] + " Edited."]
             row = {"note_id": f"n{i}", "patient_id": f"p{i % 5}", "text": "\n".join(lines)}
             file.write(json.dumps(row) + "\n")
-
-
-def content(folder):
-    """Every payload and vector of a store."""
-    with EhrIndex.open(folder, encoder=HashEncoder()) as index:
-        import qdrant_edge as q
-
-        points, _ = index._store._shard.scroll(
-            q.ScrollRequest(limit=10**6, with_payload=True, with_vector=True)
-        )
-        return {
-            str(p.id): (
-                p.payload,
-                np.round(p.vector["dense"], 5).tolist(),
-                list(p.vector["lexical"].indices),
-                np.round(p.vector["lexical"].values, 5).tolist(),
-            )
-            for p in points
-        }
 
 
 def undisturbed(tmp_path, *sources):
