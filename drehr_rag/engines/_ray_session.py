@@ -40,7 +40,7 @@ def import_ray() -> ModuleType:
     Raises:
         MissingExtra: It is not installed.
     """
-    if "ray" not in sys.modules and not os.environ.get("RAY_ADDRESS"):
+    if sys.modules.get("ray") is None and not os.environ.get("RAY_ADDRESS"):
         for name, value in {**QUIET, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
             os.environ.setdefault(name, value)
     elif not QUIET.keys() <= os.environ.keys() and not os.environ.get("RAY_ADDRESS"):
