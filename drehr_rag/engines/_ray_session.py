@@ -43,11 +43,6 @@ def import_ray() -> ModuleType:
     if sys.modules.get("ray") is None and not os.environ.get("RAY_ADDRESS"):
         for name, value in {**QUIET, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
             os.environ.setdefault(name, value)
-    elif not QUIET.keys() <= os.environ.keys() and not os.environ.get("RAY_ADDRESS"):
-        logger.warning(
-            "ray was imported before this engine was loaded: what it starts here will listen on "
-            "the network, behind its token alone; load the engine first"
-        )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = require("ray", extra="ray")
     require("ray.data", extra="ray")
@@ -81,8 +76,17 @@ def start(ray: ModuleType, *, cpus: int, gpus: float, workers: int) -> Callable[
         try:
             ray.init(address=address, **QUIETER)
         except (ConnectionError, RuntimeError, ValueError) as problem:
-            raise EngineError(f"no Ray cluster answers at RAY_ADDRESS={address}") from problem
+            raise EngineError(
+                f"no Ray cluster lets this process in at RAY_ADDRESS={address} "
+                f"({type(problem).__name__}): is it up, and are RAY_AUTH_MODE and its token set "
+                "here as there?"
+            ) from problem
         return ray.shutdown  # type: ignore[no-any-return]
+    if not QUIET.keys() <= os.environ.keys():
+        logger.warning(
+            "ray was imported before this engine was loaded, so it listens on the network, behind "
+            "its token: load the engine first"
+        )
     folder = _own_folder()
 
     def end() -> None:

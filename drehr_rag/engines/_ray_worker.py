@@ -3,10 +3,11 @@
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir
+from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from drehr_rag.encoders import load_encoder
@@ -37,7 +38,7 @@ def read_source(
         format: As of `read_notes`.
         fields: As of `read_notes`.
     """
-    with chdir(folder):
+    with chdir(folder) if Path(folder).is_dir() else nullcontext():
         items = _items(read_notes(row["path"], format=format, fields=fields))
         while some := list(islice(items, ROWS)):
             yield {"number": row["number"], "notes": pickle.dumps(some)}

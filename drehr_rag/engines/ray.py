@@ -80,7 +80,8 @@ class RayEngine:
         self._ray = ray
         self._count = workers
         self._gpus = gpus_per_worker
-        self._cpus = max(1, (os.cpu_count() or 1) // workers)
+        joined = ray.is_initialized() or os.environ.get("RAY_ADDRESS")
+        self._cpus = 1 if joined else max(1, (os.cpu_count() or 1) // workers)
         self._end: Callable[[], None] | None = None
         self._workers: list[Any] = []
         self._recipe: Recipe | None = None
@@ -124,7 +125,7 @@ class RayEngine:
                 worker = free.popleft()
                 busy[worker.encode.remote(block)] = worker
                 block = next(blocks, None)
-            ref = self._first_of([*busy, *starting])
+            ref = self._first_of(busy, starting)
             result = self._result(ref)
             if ref in starting:
                 free.extend([starting.pop(ref)] * AHEAD)
@@ -137,12 +138,16 @@ class RayEngine:
 
     def close(self) -> None:
         """Let the workers go; end Ray if it was started here."""
-        for worker in self._workers:
-            self._ray.kill(worker)
-        self._workers, self._recipe = [], None
+        self._dismiss()
         if self._end:
             self._end()
             self._end = None
+
+    def _dismiss(self) -> None:
+        workers, self._workers, self._recipe = self._workers, [], None
+        if self._ray.is_initialized():
+            for worker in workers:
+                self._ray.kill(worker)
 
     def _start(self) -> None:
         if self._end is None:
@@ -156,8 +161,7 @@ class RayEngine:
         recipe = Recipe(encoder.name, encoder.fingerprint, chunker, options, self._gpus > 0, server)
         if recipe != self._recipe:
             self._start()
-            for worker in self._workers:
-                self._ray.kill(worker)
+            self._dismiss()
             made = self._ray.remote(
                 num_cpus=self._cpus,
                 num_gpus=self._gpus,
@@ -168,16 +172,17 @@ class RayEngine:
             self._recipe = recipe
         return self._workers
 
-    def _first_of(self, refs: list[Any]) -> Any:
+    def _first_of(self, busy: Iterable[Any], starting: Iterable[Any]) -> Any:
+        refs = [*busy, *starting]
         while not (done := self._ray.wait(refs, num_returns=1, timeout=PATIENCE)[0]):
-            logger.info(
-                "%d workers of %d processors and %g GPUs each: still waiting for one to start or "
-                "to finish a block; the cluster has %s",
-                self._count,
-                self._cpus,
-                self._gpus,
-                self._ray.cluster_resources(),
-            )
+            if not busy:
+                logger.warning(
+                    "no worker has started yet: each asks for %d processors and %g GPUs, and the "
+                    "cluster has %s, some of them in use",
+                    self._cpus,
+                    self._gpus,
+                    self._ray.cluster_resources(),
+                )
         return done[0]
 
     def _result(self, ref: Any) -> Any:

@@ -224,6 +224,25 @@ def test_errors_of_a_worker_come_through_and_what_is_written_is_kept(
         assert index.info()["notes"] == len(good)
 
 
+def test_workers_that_cannot_be_had_are_told_of(ray_engine, tmp_path, monkeypatch):
+    class Heard(Exception):
+        pass
+
+    def heard(message, *arguments):
+        raise Heard(message % arguments)
+
+    monkeypatch.setattr("drehr_rag.engines.ray.PATIENCE", 0.5)
+    monkeypatch.setattr("drehr_rag.engines.ray.logger.warning", heard)
+    with EhrIndex.open(tmp_path / "x.idx", encoder="hash-plugin") as index:
+        index.add(ward.notes()[:3], engine=ray_engine)  # Ray is up, and not this engine's
+        with (
+            closing(load_engine("ray", workers=1, gpus_per_worker=64)) as greedy,
+            pytest.raises(Heard, match="asks for 1 processors and 64 GPUs, and the cluster has"),
+        ):
+            index.add(ward.notes()[3:6], engine=greedy)
+        assert index.add(ward.notes()[3:6], engine=ray_engine).indexed == 3  # and goes on
+
+
 def test_workers_write_to_a_server_themselves(ray_engine, small_blocks, tmp_path, monkeypatch):
     expected = tmp_path / "one.idx"
     edited = [note.model_copy(update={"text": note.text + " Edited."}) for note in ward.notes()]
