@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow test-ray check format bench clean
+.PHONY: demo test test-slow test-ray test-real check format bench bench-versus clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -25,7 +25,26 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "not slow"
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m "slow and not vllm"
+
+# A real vLLM server on the CPU, in a venv of its own (3 GB): its pins do not fit beside ours.
+# To use one that is there already: make test-real DREHR_VLLM_PYTHON=/path/to/its/bin/python
+VLLM := .venv-vllm
+ifdef DREHR_VLLM_PYTHON
+VLLM_READY :=
+else
+DREHR_VLLM_PYTHON := $(VLLM)/bin/python
+VLLM_READY := $(VLLM)/.ready
+endif
+
+$(VLLM)/.ready: tests/integration/requirements-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+test-real: $(VENV)/.dev $(VLLM_READY)
+	DREHR_VLLM_PYTHON=$(abspath $(DREHR_VLLM_PYTHON)) $(BIN)/python -m pytest -q -m "slow and vllm"
 
 $(VENV)/.ray: $(VENV)/.dev
 	$(PIP) --editable '.[ray]'
@@ -47,5 +66,11 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.main_job
 
+# Beside LangChain, LlamaIndex and bare sentence-transformers; goes on where it was cut off.
+bench-versus: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.encode --json .bench/encode.json --markdown docs/measurements.md
+	$(BIN)/python -m benchmarks.ingest --json .bench/ingest.json --markdown docs/measurements.md
+	$(BIN)/python -m benchmarks.search --json .bench/search.json --markdown docs/measurements.md
+
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM) .bench dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

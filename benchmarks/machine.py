@@ -17,8 +17,8 @@ FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PACKAGES = ("drehr-rag", "torch", "transformers", "sentence-transformers", "qdrant-edge-py")
 
 
-def describe() -> dict[str, str]:
-    """Machine, versions, date and command, in words."""
+def describe(module: str = "benchmarks.main_job") -> dict[str, str]:
+    """Machine, versions, date and command, in words; `module` is what was run."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     name = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
     flags = set((re.search(r"^flags\s*:\s*(.+)$", info, re.MULTILINE) or ["", ""])[1].split())
@@ -31,5 +31,5 @@ def describe() -> dict[str, str]:
         "machine": f"{name[1] if name else platform.processor() or 'unknown processor'}, "
         f"{cores} cores ({have}), {memory:.0f} GiB RAM, {platform.system()}",
         "versions": f"Python {platform.python_version()}, {versions}",
-        "command": shlex.join(["python", "-m", "benchmarks.main_job", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
     }

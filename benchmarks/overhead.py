@@ -61,6 +61,7 @@ def _windows(file: Path, encoder: Encoder) -> list[list[str]]:
     """The very lists of texts that indexing hands to the encoder."""
     watcher = Windows(encoder)
     with EhrIndex.open(":memory:", encoder=watcher) as index:
+        watcher.seen.clear()  # opening encodes the index's probe texts
         index.add(file, rejects=file.with_suffix(".rejects"))
     return watcher.seen
 

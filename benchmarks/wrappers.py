@@ -45,7 +45,9 @@ class KnownQueries(Wrapper):
         self._vectors = vectors
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """From the table."""
+        """From the table; what is not in it (an index's probe texts) from the other."""
+        if any(text not in self._vectors for text in texts):
+            return self.inner.encode_queries(texts)
         return np.stack([self._vectors[text] for text in texts])
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from drehr_rag.errors import DrehrError
     from drehr_rag.index import EhrIndex
     from drehr_rag.notes.readers import Fields, read_notes
+    from drehr_rag.stores import Access, Layout
     from drehr_rag.types import (
         AllPatients,
         Answer,
@@ -31,6 +32,8 @@ _HOME = {
     "read_notes": "drehr_rag.notes.readers",
     "Fields": "drehr_rag.notes.readers",
     "DrehrError": "drehr_rag.errors",
+    "Access": "drehr_rag.stores",
+    "Layout": "drehr_rag.stores",
     **dict.fromkeys(
         (
             "AllPatients",
@@ -51,6 +54,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Access",
     "AllPatients",
     "Answer",
     "Chunk",
@@ -63,6 +67,7 @@ __all__ = [
     "Filters",
     "Hit",
     "IndexReport",
+    "Layout",
     "Note",
     "Patient",
     "PatientHits",

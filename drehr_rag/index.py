@@ -1,8 +1,9 @@
 """`EhrIndex`: notes in, hits and answers out; the one object that most users meet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from drehr_rag.notes.sentences import sentence_spans
 from drehr_rag.protocols import Chunker, Encoder, Engine, Generator, NoteStream, Parts, Retriever
 from drehr_rag.qa import answer
 from drehr_rag.retrievers import load_retriever
-from drehr_rag.stores import ScopedStore, open_store
+from drehr_rag.stores import Access, Layout, ScopedStore, open_store
 from drehr_rag.types import (
     SERVED,
     AllPatients,
@@ -57,6 +58,8 @@ class EhrIndex:
         self.location = location
         self._store = store
         self._encoder = encoder
+        self._encoder_options: Mapping[str, Any] = {}
+        self._access: Access | None = None
         self._chunker: Chunker | None = None
         self._retrievers: dict[str, Retriever] = {}
         self._check_manifest()
@@ -69,8 +72,11 @@ class EhrIndex:
         location: str | Path,
         *,
         encoder: str | Encoder | None = None,
+        encoder_options: Mapping[str, Any] | None = None,
         chunker: str | None = None,
         chunker_options: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        access: Access | None = None,
         create: bool = True,
     ) -> Self:
         """Open an index, or make it if it does not exist and an encoder is given.
@@ -80,8 +86,12 @@ class EhrIndex:
                 (a Qdrant server), or `:memory:`.
             encoder: A name that `load_encoder` takes, or an encoder. An existing index
                 remembers its own, loads it when needed, and refuses any other.
+            encoder_options: For loading it by name, for instance `{"backend": "openvino"}`; not
+                remembered.
             chunker: `sections` (default) or `words`; an existing index remembers its own.
             chunker_options: For instance `{"cleaning": "cliniq"}` for `words`.
+            layout: How a new index keeps its vectors (precision, quantisation, shards, …).
+            access: How the store is talked to (key, gRPC, timeouts, exact search, …).
             create: Whether one that does not exist is made.
 
         Raises:
@@ -89,19 +99,28 @@ class EhrIndex:
             StoreInUse: Another process has it open.
             StoreDamaged: Its files are broken.
             EncoderMismatch: It was made with another encoder.
-            BadArgument: It was made with another chunker.
+            BadArgument: It was made with another chunker or in another layout, or there are
+                options for an encoder that is loaded already.
         """
+        loading = dict(encoder_options or {})
         place = str(location) if isinstance(location, str | Path) else ""
         if not place.strip():
             raise BadArgument("location is a folder, a URL or :memory:")
         try:
-            store = open_store(place)
+            store = open_store(place, layout=layout, access=access)
         except StoreMissing:
             if encoder is None or not create:
                 raise
-            return cls._make(place, encoder, chunker or "sections", dict(chunker_options or {}))
+            model = _loaded(encoder, loading)
+            make = partial(open_store, place, layout=layout, access=access)
+            options = dict(chunker_options or {})
+            index = cls._make(place, make, model, chunker or "sections", options)
+            index._encoder_options, index._access = loading, access
+            return index
         try:
-            index = cls(store, location=place, encoder=_loaded(encoder))
+            given = None if encoder is None else _loaded(encoder, loading)
+            index = cls(store, location=place, encoder=given)
+            index._encoder_options, index._access = loading, access
             index._check_chunker(chunker, chunker_options)
         except BaseException:
             store.close()
@@ -110,9 +129,13 @@ class EhrIndex:
 
     @classmethod
     def _make(
-        cls, place: str, encoder: str | Encoder, chunker: str, options: dict[str, Any]
+        cls,
+        place: str,
+        make: Callable[..., ScopedStore],
+        model: Encoder,
+        chunker: str,
+        options: dict[str, Any],
     ) -> Self:
-        model = load_encoder(encoder) if isinstance(encoder, str) else encoder
         _build_chunker(chunker, options, model)  # bad options must not leave an empty store behind
         manifest = {
             "dimension": model.fingerprint.dimension,
@@ -123,7 +146,7 @@ class EhrIndex:
             },
             "chunker": {"name": chunker, "options": options},
         }
-        index = cls(open_store(place, manifest=manifest), location=place, encoder=None)
+        index = cls(make(manifest=manifest), location=place, encoder=None)
         index._encoder = model
         return index
 
@@ -381,6 +404,7 @@ class EhrIndex:
             "dimension": manifest["dimension"],
             "fingerprint": manifest["encoder"]["fingerprint"],
             "chunker": manifest["chunker"],
+            "layout": manifest.get("layout"),
             "schema": manifest["schema"],
         }
 
@@ -390,7 +414,7 @@ class EhrIndex:
     def encoder(self) -> Encoder:
         """The encoder, loaded now if it was not."""
         if self._encoder is None:
-            encoder = load_encoder(self._store.manifest["encoder"]["name"])
+            encoder = _loaded(self._store.manifest["encoder"]["name"], self._encoder_options)
             self._check(encoder)
             self._encoder = encoder
         return self._encoder
@@ -426,11 +450,19 @@ class EhrIndex:
         self, engine: Engine, strict: bool, rejects: str | Path | None, progress: Progress | None
     ) -> IndexingRun:
         made = self._store.manifest["chunker"]
-        recipe = (made["name"], made["options"])
+        parts = Parts(
+            encoder=self.encoder,
+            encoder_options=self._encoder_options,
+            chunker=self.chunker,
+            chunker_name=made["name"],
+            chunker_options=made["options"],
+            location=self.location,
+            access=self._access,
+        )
         return IndexingRun(
             store=self._store,
             engine=engine,
-            parts=Parts(self.encoder, self.chunker, recipe, self.location),
+            parts=parts,
             rejects=Path(rejects) if rejects else self._rejects_file(),
             strict=strict,
             progress=progress,
@@ -492,8 +524,12 @@ class EhrIndex:
             )
 
 
-def _loaded(encoder: str | Encoder | None) -> Encoder | None:
-    return load_encoder(encoder) if isinstance(encoder, str) else encoder
+def _loaded(encoder: str | Encoder, options: Mapping[str, Any]) -> Encoder:
+    if isinstance(encoder, str):
+        return load_encoder(encoder, **options)
+    if options:
+        raise BadArgument("encoder_options are for an encoder given by name: this one is loaded")
+    return encoder
 
 
 def _build_chunker(name: str, options: Mapping[str, Any], encoder: Encoder) -> Chunker:

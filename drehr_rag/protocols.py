@@ -223,19 +223,25 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an engine splits and encodes with.
+    """What an engine splits and encodes with, and how another process comes to the same.
 
     Attributes:
-        encoder: Loaded here; a worker elsewhere loads the same by `encoder.name`.
+        encoder: Loaded here; a worker elsewhere loads it by `encoder.name`.
+        encoder_options: What it was loaded with besides its name.
         chunker: Built here.
-        recipe: The chunker's name and options, to build the same elsewhere.
+        chunker_name: What to build it from.
+        chunker_options: Likewise.
         location: Of the store.
+        access: How the store is talked to, if that was said.
     """
 
     encoder: Encoder
+    encoder_options: Mapping[str, Any]
     chunker: Chunker
-    recipe: tuple[str, Mapping[str, Any]]
+    chunker_name: str
+    chunker_options: Mapping[str, Any]
     location: str
+    access: Any = None
 
 
 class Engine(Protocol):

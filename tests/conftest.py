@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import qdrant_edge as q
 from qdrant_client import QdrantClient
+from qdrant_loopback import Loopback
+from qdrant_loopback_grpc import GrpcFront
 
 from drehr_rag.index import EhrIndex
-from drehr_rag.stores import open_store
+from drehr_rag.stores import Access, open_store
 from drehr_rag.stores.server import ServerStore
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import Chunk, SparseVector
@@ -27,7 +29,15 @@ def shared_data():
     return folder
 
 
-KINDS = ["memory", "edge", "server-local", "server"]
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A folder with a tiny random model for every kind of encoder that reads one, by its name."""
+    kinds = pytest.importorskip("unit.encoders.tiny_models").KINDS
+    place = tmp_path_factory.mktemp("models")
+    return {kind: save(place / kind) for kind, save in kinds.items()}
+
+
+KINDS = ["memory", "edge", "server-local", "server-loopback", "server-loopback-grpc", "server"]
 
 
 class Stores:
@@ -35,6 +45,8 @@ class Stores:
 
     def __init__(self, kind, folder):
         self.kind, self.folder, self.opened = kind, folder, []
+        self.loopback = Loopback(strict=True) if kind.startswith("server-loopback") else None
+        self.front = GrpcFront(self.loopback) if kind == "server-loopback-grpc" else None
 
     def __call__(self, dimension=8, **manifest):
         manifest = {"dimension": dimension, **manifest}
@@ -45,6 +57,12 @@ class Stores:
             store = open_store(str(self.folder / name), manifest=manifest)
         elif self.kind == "server-local":
             store = ServerStore(QdrantClient(":memory:"), name, manifest=manifest)
+        elif self.front:
+            access = Access(grpc=True, grpc_port=self.front.port)
+            place = f"{self.loopback.url}/{name}"
+            store = open_store(place, manifest=manifest, access=access)
+        elif self.loopback:
+            store = open_store(f"{self.loopback.url}/{name}", manifest=manifest)
         else:
             store = open_store(f"{os.environ['QDRANT_URL']}/{name}", manifest=manifest)
         self.opened.append(store)
@@ -55,6 +73,10 @@ class Stores:
             if self.kind == "server":
                 store._client.delete_collection(store.collection)
             store.close()
+        if self.front:
+            self.front.close()
+        if self.loopback:
+            self.loopback.close()
 
 
 @pytest.fixture(params=KINDS)

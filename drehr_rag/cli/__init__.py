@@ -39,7 +39,11 @@ def _top(
 
 
 for _name in names(__name__):
-    app.command(_name)(find(__name__, _name).command)
+    _module = find(__name__, _name)
+    if hasattr(_module, "app"):  # a command with commands of its own
+        app.add_typer(_module.app, name=_name)
+    else:
+        app.command(_name)(_module.command)
 
 
 def main() -> None:

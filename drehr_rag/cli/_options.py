@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 
 from drehr_rag.errors import BadArgument, ScopeRequired
 from drehr_rag.index import EhrIndex
+from drehr_rag.stores import Access, Layout
 from drehr_rag.types import AllPatients, Cohort, Encounter, Patient, Scope
 
 Store = Annotated[
@@ -24,6 +25,24 @@ EncoderName = Annotated[
     ),
 ]
 
+AccessOptions = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--access",
+        help="How the store is talked to: exact=true, grpc=true, timeout=120, ca_file=FILE, …; "
+        "may be repeated.",
+        metavar="OPTION=VALUE",
+    ),
+]
+LayoutOptions = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--layout",
+        help="How a new store keeps its vectors: precision=float16, quantisation=int8, "
+        "on_disk=true, shards=6, replicas=2, …; may be repeated.",
+        metavar="OPTION=VALUE",
+    ),
+]
 PatientId = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--patient", help="Search this patient's notes.", metavar="ID"),
@@ -90,6 +109,28 @@ def scope_of(
     if not (reason or "").strip():
         raise ScopeRequired('--all-patients needs --reason, e.g. --reason "trial screening"')
     return AllPatients(reason or "")
+
+
+def access_of(options: list[str] | None) -> Access | None:
+    """`--access`; a key would stay in the shell's history, so it comes from the environment.
+
+    Raises:
+        BadArgument: There is no such option, or its value cannot be meant.
+    """
+    given: dict[str, Any] = dict(pairs(options, "--access"))
+    if "api_key" in given:
+        raise BadArgument("set QDRANT_API_KEY in the environment instead of --access api_key=…")
+    return Access(**given) if given else None
+
+
+def layout_of(options: list[str] | None) -> Layout | None:
+    """`--layout`.
+
+    Raises:
+        BadArgument: There is no such option, or its value cannot be meant.
+    """
+    given: dict[str, Any] = dict(pairs(options, "--layout"))
+    return Layout(**given) if given else None
 
 
 def warn_unknown(index: EhrIndex, scope: Scope) -> None:

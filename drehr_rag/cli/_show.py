@@ -1,10 +1,12 @@
 """Records for people (rich) and for programs (JSON)."""
 
 import json
+import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -29,6 +31,29 @@ class _Output(Console):
         """`| head` has read enough: that is no failure."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0)
+
+
+@contextmanager
+def told(out: Console) -> Iterator[None]:
+    """What the package logs at INFO is shown meanwhile."""
+    logger = logging.getLogger("drehr_rag")
+    handler, level = _Told(out), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _Told(logging.Handler):
+    def __init__(self, out: Console) -> None:
+        super().__init__()
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.print(Text(plain(record.getMessage())))
 
 
 def print_json(content: Any) -> None:
@@ -158,4 +183,5 @@ __all__ = [
     "print_json",
     "show_answer",
     "show_hits",
+    "told",
 ]

@@ -32,6 +32,7 @@ def command(
     since: o.Since = None,
     until: o.Until = None,
     encoder: o.EncoderName = None,
+    access: o.AccessOptions = None,
     json: o.Json = False,
 ) -> None:
     """Answer a question; every sentence is cited, or there is no answer.
@@ -46,7 +47,7 @@ def command(
     if generator_url is not None and not generator_url.strip():
         raise BadArgument("--generator-url is empty: leave it out to quote the notes")
     generator = load_generator("openai", url=generator_url, model=model) if generator_url else None
-    with EhrIndex.open(store, encoder=encoder, create=False) as index:
+    with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
         o.warn_unknown(index, scope)
         answer = index.ask(
             question,

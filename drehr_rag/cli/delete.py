@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from drehr_rag.cli._options import Json, Store
+from drehr_rag.cli._options import AccessOptions, Json, Store, access_of
 from drehr_rag.cli._show import console, print_json
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
@@ -22,6 +22,7 @@ def command(
         typer.Option(help="Delete this note; may be repeated.", metavar="ID"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    access: AccessOptions = None,
     json: Json = False,
 ) -> None:
     """Delete notes, or all notes of a patient, from a store.
@@ -35,7 +36,7 @@ def command(
         if not sys.stdin.isatty():
             raise BadArgument("deleting asks first; without a terminal, add --yes")
         typer.confirm(f"Delete {what} from {store}?", abort=True)
-    with EhrIndex.open(store) as index:
+    with EhrIndex.open(store, access=access_of(access)) as index:
         gone = index.delete_notes(note or []) if patient is None else index.delete_patient(patient)
     if json:
         print_json({"deleted_chunks": gone})

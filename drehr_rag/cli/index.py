@@ -12,8 +12,17 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from drehr_rag.cli._options import EncoderName, Json, Store, pairs
-from drehr_rag.cli._show import console, print_json
+from drehr_rag.cli._options import (
+    AccessOptions,
+    EncoderName,
+    Json,
+    LayoutOptions,
+    Store,
+    access_of,
+    layout_of,
+    pairs,
+)
+from drehr_rag.cli._show import console, print_json, told
 from drehr_rag.engines import load_engine
 from drehr_rag.errors import BadArgument, NoteError
 from drehr_rag.index import EhrIndex
@@ -26,6 +35,14 @@ def command(
     sources: Annotated[list[Path], typer.Argument(help="Files or folders of notes.")],
     store: Store,
     encoder: EncoderName = None,
+    backend: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="auto (default: what turns out faster here), torch or openvino."),
+    ] = None,
+    device: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="cpu, cuda, cuda:1, …; given several times, as many processes."),
+    ] = None,
     format: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="jsonl, csv, text, mimic3, mimic4 or fhir; recognised if not given."),
@@ -55,6 +72,8 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="File for unreadable rows; by default in the store."),
     ] = None,
+    layout: LayoutOptions = None,
+    access: AccessOptions = None,
     engine: Annotated[
         str, typer.Option(help="local: this process; ray: many (extra ray; RAY_ADDRESS to join).")
     ] = "local",
@@ -81,18 +100,29 @@ def command(
     for source in sources:
         if not source.exists():
             raise NoteError(f"there is no file or folder {source}")
+    if device and engine != "local":
+        raise BadArgument(f"--device goes with --engine local: {engine} places its own workers")
     options = {"cleaning": cleaning} if cleaning else None
+    loading = {"backend": backend, "device": device and (device if device[1:] else device[0])}
     reports: dict[str, IndexReport] = {}
+    err = Console(stderr=True, soft_wrap=True)
     try:
         with (
+            told(err),
             redirect_stdout(sys.stderr),  # Ray prints there who died; here stands what was done
             closing(_engine(engine, workers=workers, gpus_per_worker=gpus_per_worker)) as hands,
             EhrIndex.open(
-                store, encoder=encoder, chunker=chunker, chunker_options=options
+                store,
+                encoder=encoder,
+                encoder_options={name: value for name, value in loading.items() if value},
+                chunker=chunker,
+                chunker_options=options,
+                layout=layout_of(layout),
+                access=access_of(access),
             ) as index,
         ):
             for source, notes in hands.read(sources, format=format, fields=fields):
-                with _progress(quiet=json) as bar:
+                with _progress(err, quiet=json) as bar:
                     reports[str(source)] = index.add(
                         notes,
                         engine=hands,
@@ -120,9 +150,9 @@ def _show(bar: Progress, task: TaskID, report: IndexReport) -> None:
     bar.update(task, description=text)
 
 
-def _progress(*, quiet: bool) -> Progress:
+def _progress(err: Console, *, quiet: bool) -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
+    return Progress(*columns, console=err, transient=True, disable=quiet)
 
 
 def report_table(reports: dict[str, IndexReport]) -> Table:

@@ -2,18 +2,18 @@
 
 from rich.table import Table
 
-from drehr_rag.cli._options import Json, Store
+from drehr_rag.cli._options import AccessOptions, Json, Store, access_of
 from drehr_rag.cli._show import console, print_json
 from drehr_rag.index import EhrIndex
 from drehr_rag.types import Fingerprint
 
 
-def command(store: Store, json: Json = False) -> None:
+def command(store: Store, access: AccessOptions = None, json: Json = False) -> None:
     """Show how much a store holds, and which encoder and chunker made it.
 
     [bold]Example:[/bold] drehr-rag info --store ./ehr.idx
     """
-    with EhrIndex.open(store) as index:
+    with EhrIndex.open(store, access=access_of(access)) as index:
         facts = index.info()
     if json:
         print_json(facts)

@@ -32,6 +32,7 @@ def command(
     since: o.Since = None,
     until: o.Until = None,
     encoder: o.EncoderName = None,
+    access: o.AccessOptions = None,
     json: o.Json = False,
 ) -> None:
     """Search one patient, one stay, a cohort or everybody.
@@ -43,7 +44,7 @@ def command(
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
     out = console()
-    with EhrIndex.open(store, encoder=encoder, create=False) as index:
+    with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
         o.warn_unknown(index, scope)
         if by_patient:
             groups = index.search_patients(

@@ -1,23 +1,36 @@
 """A sentence-transformers model behind the two verbs, with a fingerprint and a count of cuts."""
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 
 from drehr_rag._extras import require
+from drehr_rag.encoders._backends import Backend, BackendName, backend_of, check_backend
+from drehr_rag.encoders._complete import missing_parameters, refuse_incomplete
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
+from drehr_rag.encoders._torch_backend import TorchBackend
 from drehr_rag.encoders._weights import weights_hash
-from drehr_rag.errors import EncoderError
+from drehr_rag.errors import BadArgument, EncoderError
 from drehr_rag.types import Fingerprint, Vectors
+
+logger = logging.getLogger(__name__)
 
 BATCH = 16
 """Texts a batch: the fastest of 16, 32, 64 for MiniLM on 2 cores (docs/measurements.md)."""
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError, UnpicklingError)
+"""What the libraries raise at files that are missing, cut off or not what they should be."""
+
+Parts = Callable[[Path, dict[str, Any]], list[Any]]
+"""From a folder and the keyword arguments for its model, the modules of a `SentenceTransformer`."""
 
 
 def best_dtype(precision: Precision, device: str) -> Any:
@@ -49,6 +62,7 @@ class SentenceEncoder(TextEncoder):
         fingerprint: What decides the vectors.
         batch_size: Texts a batch.
         overflow: What happens to texts that are too long.
+        backend: What computes; torch, where the model is, by default.
     """
 
     def __init__(
@@ -59,11 +73,19 @@ class SentenceEncoder(TextEncoder):
         *,
         batch_size: int = BATCH,
         overflow: Overflow = "warn",
+        backend: Backend | None = None,
     ) -> None:
         """Keep the model; nothing is run."""
         super().__init__(name, fingerprint, overflow=overflow)
         self._model = model
-        self._batch_size = batch_size
+        self._backend = backend or TorchBackend(
+            model, batch_size=batch_size, devices=[str(model.device)]
+        )
+
+    @property
+    def backend(self) -> str:
+        """What computes now, e.g. `torch bfloat16 on cpu`."""
+        return self._backend.name
 
     @property
     def tokenizer(self) -> Any:
@@ -72,15 +94,7 @@ class SentenceEncoder(TextEncoder):
 
     def _vectors(self, texts: Sequence[str], *, query: bool) -> Vectors:
         prompt = self.fingerprint.query_prompt if query else self.fingerprint.passage_prompt
-        vectors: Vectors = self._model.encode(
-            list(texts),
-            prompt=prompt,
-            batch_size=self._batch_size,
-            convert_to_numpy=True,
-            normalize_embeddings=False,
-            show_progress_bar=False,
-        ).astype(np.float32)
-        return vectors
+        return self._backend.vectors(texts, prompt).astype(np.float32)
 
 
 def sentence_encoder(
@@ -89,7 +103,9 @@ def sentence_encoder(
     *,
     model: str,
     cls: bool = False,
-    device: str | None = None,
+    parts: Parts | None = None,
+    device: str | Sequence[str] | None = None,
+    backend: BackendName = "auto",
     precision: Precision = "auto",
     max_tokens: int | None = None,
     query_prompt: str | None = None,
@@ -105,7 +121,11 @@ def sentence_encoder(
         folder: A sentence-transformers folder, or with `cls` any transformers folder.
         model: Its name in the fingerprint.
         cls: Pool by the hidden state of `[CLS]`, whatever the folder says.
-        device: `cpu`, `cuda`, …; the best there is by default.
+        parts: Makes the modules, whatever the folder says.
+        device: `cpu`, `cuda`, …; the best there is by default. Several, such as
+            `["cuda:0", "cuda:1"]` or `["cpu", "cpu"]`, are as many processes.
+        backend: `torch`; `openvino` (on the processor; its telemetry is kept from running); `auto`
+            is torch until enough was encoded for a comparison to pay, then the faster of the two.
         precision: `auto` is bfloat16 where it is fast.
         max_tokens: Cut texts there instead of at the model's own limit.
         query_prompt: In place of the folder's own.
@@ -116,61 +136,89 @@ def sentence_encoder(
             or refused (`error`).
 
     Raises:
-        EncoderError: The folder is no such model.
+        EncoderError: The folder is no such model or only a part of it, or OpenVINO cannot run it.
+        MissingExtra: `openvino` is not installed.
     """
-    library = require("sentence_transformers", extra="local")
+    devices = _devices(device, backend)
+    check_backend(backend, devices)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    device = device or best_device()
-    safetensor_error = require("safetensors", extra="local").SafetensorError
-    kwargs = {"dtype": best_dtype(precision, device)}
-    try:
-        with _quiet():
-            if cls:
-                loaded = _with_cls(library, folder, device, kwargs, max_tokens)
-            else:
-                loaded = library.SentenceTransformer(
-                    str(folder), device=device, model_kwargs=kwargs
-                )
-    except (OSError, ValueError, KeyError, RuntimeError, safetensor_error) as problem:
-        raise EncoderError(f"{folder} cannot be loaded as a model: {problem}") from problem
-    if max_tokens is not None:
-        loaded.max_seq_length = max_tokens
-    pooling = next((m.pooling_mode for m in loaded if hasattr(m, "pooling_mode")), "own")
+
+    make = _cls_parts if cls else parts
+
+    def read(kind: Precision) -> Any:
+        dtype = best_dtype(kind, devices[0])
+        return _read(folder, make, device=devices[0], dtype=dtype, max_tokens=max_tokens)
+
+    loaded = read("float32" if backend == "openvino" else precision)
     prompts = dict(loaded.prompts or {})
     fingerprint = Fingerprint(
         model=model,
         weights=weights_hash(folder),
-        pooling=pooling if isinstance(pooling, str) else "+".join(pooling),
+        pooling=_pooling(loaded),
         query_prompt=prompts.get("query", "") if query_prompt is None else query_prompt,
         passage_prompt=_passage_prompt(prompts) if passage_prompt is None else passage_prompt,
         max_tokens=int(loaded.max_seq_length or loaded.tokenizer.model_max_length),
         dimension=int(loaded.get_embedding_dimension()),
         revision=revision,
     )
-    return SentenceEncoder(name, loaded, fingerprint, batch_size=batch_size, overflow=overflow)
+    computing = backend_of(
+        backend,
+        loaded,
+        devices=devices,
+        batch_size=batch_size,
+        precision=precision,
+        exact=partial(read, "float32"),
+    )
+    logger.info("%s: %s", name, computing.name)
+    return SentenceEncoder(name, loaded, fingerprint, overflow=overflow, backend=computing)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar for reading a file of weights."""
-    logging = require("transformers.utils.logging", extra="local")
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+def _devices(device: str | Sequence[str] | None, backend: BackendName) -> list[str]:
+    if device is None:
+        return ["cpu" if backend == "openvino" else best_device()]
+    devices = [device] if isinstance(device, str) else list(device)
+    if not devices or not all(devices):
+        raise BadArgument("device is a device, such as cpu or cuda:0, or several")
+    return devices
+
+
+def _read(
+    folder: Path, make: Parts | None, *, device: str, dtype: Any, max_tokens: int | None
+) -> Any:
+    library = require("sentence_transformers", extra="local")
+    safetensor_error = require("safetensors", extra="local").SafetensorError
+    kwargs = {"dtype": dtype}
     try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+        with missing_parameters(folder) as missing:
+            if make:
+                loaded = library.SentenceTransformer(modules=make(folder, kwargs), device=device)
+            else:
+                loaded = library.SentenceTransformer(
+                    str(folder), device=device, model_kwargs=kwargs
+                )
+    except (*_BROKEN, safetensor_error) as problem:
+        reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+        raise EncoderError(f"{folder} cannot be loaded as a model: {reason}") from problem
+    refuse_incomplete(loaded, missing, folder)
+    if max_tokens is not None:
+        loaded.max_seq_length = max_tokens
+    return loaded
 
 
 def _passage_prompt(prompts: dict[str, str]) -> str:
     return prompts.get("document") or prompts.get("passage") or ""
 
 
-def _with_cls(
-    library: Any, folder: Path, device: str, kwargs: dict[str, Any], max_tokens: int | None
-) -> Any:
-    parts = require("sentence_transformers.sentence_transformer.modules", extra="local")
-    body = parts.Transformer(str(folder), max_seq_length=max_tokens, model_kwargs=kwargs)
-    pooling = parts.Pooling(body.get_embedding_dimension(), pooling_mode="cls")
-    return library.SentenceTransformer(modules=[body, pooling], device=device)
+def _pooling(loaded: Any) -> str:
+    for module in loaded:
+        if hasattr(module, "pooling_mode"):
+            modes = module.pooling_mode
+            name = modes if isinstance(modes, str) else "+".join(modes)
+            return name if module.include_prompt else f"{name} without the prompt"
+    return "own"
+
+
+def _cls_parts(folder: Path, kwargs: dict[str, Any]) -> list[Any]:
+    modules = require("sentence_transformers.sentence_transformer.modules", extra="local")
+    body = modules.Transformer(str(folder), model_kwargs=kwargs)
+    return [body, modules.Pooling(body.get_embedding_dimension(), pooling_mode="cls")]

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -122,6 +123,11 @@ class TextEncoder(ABC):
         if not texts:
             return np.zeros((0, self.fingerprint.dimension), dtype=np.float32)
         room, counts = self._room[query], self.count_tokens(texts)
+        if room < 1:
+            raise EncoderError(
+                f"max_tokens={self.fingerprint.max_tokens} leaves no room beside the prompt of "
+                f"{self.name}"
+            )
         long = [i for i, count in enumerate(counts) if count > room]
         if long and self._overflow == "split":
             return self._in_parts(texts, counts, query=query)
@@ -153,18 +159,24 @@ class TextEncoder(ABC):
         return self._unit(total)
 
     def _pieces(self, text: str, room: int) -> list[str]:
-        """Cut at tokens, so that no piece is too long and no character is lost."""
+        """Cut between words where there is a gap, so that no part is too long and nothing lost."""
         with self._lock:
             spans = self.tokenizer(
                 text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
             )["offset_mapping"]
         if len(spans) <= room:
             return [text]
-        middle = min(room, len(spans) // 2 + 1) if len(spans) < 2 * room else room
-        cut = int(spans[middle][0])
-        if cut <= 0 or cut >= len(text):  # one token that covers everything
+        starts, token = [0], 0
+        while token + room < len(spans):
+            last = token + room
+            gaps = (i for i in range(last, token, -1) if spans[i][0] > spans[i - 1][1])
+            token = next(gaps, last)
+            starts.append(int(spans[token][0]))
+        edges = sorted({*starts, len(text)})
+        if len(edges) == 2:  # one word that covers everything
             return [text]
-        return [*self._pieces(text[:cut], room), *self._pieces(text[cut:], room)]
+        parts = [text[start:end] for start, end in pairwise(edges)]
+        return [piece for part in parts for piece in self._pieces(part, room)]
 
     def _unit(self, vectors: NDArray[Any]) -> Vectors:
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from hashlib import file_digest, sha256
 from pathlib import Path
 
@@ -16,6 +17,9 @@ _NOT_VECTORS = {"_name_or_path", "transformers_version", "torch_dtype", "dtype"}
 """Keys of config.json that do not change the vectors."""
 
 _SUFFIXES = (".safetensors", ".bin")
+
+_MODULE = re.compile(r"\d+_")
+"""How sentence-transformers begins the name of a module's folder."""
 
 
 def model_folder(model: str, *, revision: str | None = None) -> Path:
@@ -87,11 +91,16 @@ def weights_hash(folder: Path) -> str:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    for suffix in _SUFFIXES:
-        found = sorted(p for p in folder.rglob(f"*{suffix}") if "onnx" not in p.parts)
-        if found:
-            return found
-    return []
+    """Of the folder and its numbered modules, in each the first kind that it holds.
+
+    `2_Dense` may hold .bin beside safetensors above it; `onnx` and `openvino` are the same again.
+    """
+    files = [p for p in folder.rglob("*") if p.suffix in _SUFFIXES]
+    files = [
+        p for p in files if p.parent == folder or _MODULE.match(p.relative_to(folder).parts[0])
+    ]
+    kind = {p.parent: s for s in reversed(_SUFFIXES) for p in files if p.suffix == s}
+    return sorted(p for p in files if p.suffix == kind[p.parent])
 
 
 def _architecture(folder: Path) -> str:

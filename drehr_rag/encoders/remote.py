@@ -9,7 +9,6 @@ way, so lengths are checked here, before anything is sent.
 """
 
 import os
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drehr_rag._extras import require
+from drehr_rag._retry import pause
 from drehr_rag._urls import checked_url
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
 from drehr_rag.errors import EncoderError, ModelUnavailable, UnknownName
@@ -42,8 +42,6 @@ TIMEOUT = 120.0
 RETRIES = 5
 """Further tries after 429, 5xx or a broken connection, 0.5, 1, 2, 4, 8 seconds apart, each up to
 half as long again, or what the server asks for with `Retry-After`, at most 30."""
-
-LONGEST_WAIT = 30.0
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _SETTINGS = ("served_model", "tokenizer", "max_tokens", "query_prompt", "passage_prompt")
@@ -233,17 +231,17 @@ class RemoteEncoder(TextEncoder):
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         address = f"{self._url}/{path}"
         for attempt in range(self._retries + 1):
-            wait = 0.5 * 2**attempt * (1 + random.random() / 2)
+            asked = None
             try:
                 answer = self._client.request(method, address, json=body)
                 if answer.status_code not in _AGAIN:
                     return _content(answer, address)
                 what = f"answered {answer.status_code}"
-                wait = _asked_for(answer) or wait
+                asked = _asked_for(answer)
             except (httpx.TransportError, httpx.InvalidURL) as problem:
                 what = f"does not answer ({type(problem).__name__})"
             if attempt < self._retries:
-                sleep(min(wait, LONGEST_WAIT))
+                sleep(pause(attempt, asked))
         tries = f", {self._retries + 1} times" if self._retries else ""
         raise EncoderError(f"the embedding server at {address} {what}{tries}")
 

@@ -17,7 +17,7 @@ from drehr_rag.errors import BadArgument, DrehrError, EncoderMismatch, UnknownNa
 from drehr_rag.notes.chunkers import load_chunker
 from drehr_rag.notes.readers import Fields, read_notes
 from drehr_rag.protocols import Accepted, Chunker, Encoded, Encoder, NoteStream
-from drehr_rag.stores import ScopedStore, open_store
+from drehr_rag.stores import Access, ScopedStore, open_store
 from drehr_rag.types import Fingerprint, Note, Reject
 
 ROWS = 64
@@ -75,16 +75,18 @@ class Recipe:
     """What a worker builds its encoder and chunker from.
 
     Attributes:
-        gpu: Whether it was given one; else it must not take what others were given.
-        server: The store, if it is a server, which the worker then writes to.
+        encoder: Its name, and the options that it is loaded with.
+        fingerprint: Of the driver's encoder.
+        chunker: Its name and options.
+        server: The store, if it is a server, which the worker then writes to; and the access.
+        gpu: Whether the worker was given one; else it must not take what others were given.
     """
 
-    encoder: str
+    encoder: tuple[str, Mapping[str, Any]]
     fingerprint: Fingerprint
-    chunker: str
-    options: Mapping[str, Any]
+    chunker: tuple[str, Mapping[str, Any]]
+    server: tuple[str, Access] | None
     gpu: bool
-    server: str | None
 
 
 class Worker:
@@ -120,9 +122,9 @@ class Worker:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        name, wanted = self._recipe.encoder, self._recipe.fingerprint
+        (name, options), wanted = self._recipe.encoder, self._recipe.fingerprint
         try:
-            encoder = load_encoder(name)
+            encoder = load_encoder(name, **options)
         except UnknownName as problem:
             raise BadArgument(
                 f"the workers load the encoder by its name, and none is called {name!r} there: "
@@ -131,20 +133,21 @@ class Worker:
         if encoder.fingerprint != wanted:
             raise EncoderMismatch(
                 f"a worker loaded {name!r} as {encoder.fingerprint}, but the index was opened with "
-                f"{wanted}: give the encoder by its name alone, without options, and put the same "
-                "model on every node"
+                f"{wanted}: give the encoder by its name, its options as encoder_options, and put "
+                "the same model on every node"
             )
         return encoder
 
     @cached_property
     def _chunker(self) -> Chunker:
+        (name, options), encoder = self._recipe.chunker, self._encoder
         return load_chunker(
-            self._recipe.chunker,
-            count_tokens=self._encoder.count_tokens,
-            max_tokens=self._encoder.max_tokens,
-            **self._recipe.options,
+            name, count_tokens=encoder.count_tokens, max_tokens=encoder.max_tokens, **options
         )
 
     @cached_property
     def _store(self) -> ScopedStore | None:
-        return open_store(self._recipe.server) if self._recipe.server else None
+        if self._recipe.server is None:
+            return None
+        location, access = self._recipe.server
+        return open_store(location, access=access)

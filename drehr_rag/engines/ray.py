@@ -28,7 +28,7 @@ from drehr_rag.engines._ray_worker import Recipe, Worker, notes_of, read_source
 from drehr_rag.errors import BadArgument, DrehrError, EngineError
 from drehr_rag.notes.readers import Fields
 from drehr_rag.protocols import Accepted, Encoded, NoteStream, Parts
-from drehr_rag.stores import kind_of
+from drehr_rag.stores import Access, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -156,9 +156,14 @@ class RayEngine:
 
     def _hire(self, parts: Parts) -> list[Any]:
         """The workers, those of the source before if they are of use."""
-        encoder, (chunker, options) = parts.encoder, parts.recipe
-        server = parts.location if kind_of(parts.location) == "server" else None
-        recipe = Recipe(encoder.name, encoder.fingerprint, chunker, options, self._gpus > 0, server)
+        options = {k: v for k, v in parts.encoder_options.items() if k != "device"}  # Ray's choice
+        recipe = Recipe(
+            encoder=(parts.encoder.name, options),
+            fingerprint=parts.encoder.fingerprint,
+            chunker=(parts.chunker_name, parts.chunker_options),
+            server=_server(parts),
+            gpu=self._gpus > 0,
+        )
         if recipe != self._recipe:
             self._start()
             self._dismiss()
@@ -198,3 +203,12 @@ class RayEngine:
                 f"a worker died {RETRIES + 1} times over one block ({type(problem).__name__}): is "
                 "its memory too small? What was written is kept; the same command goes on there"
             ) from problem
+
+
+def _server(parts: Parts) -> tuple[str, Access] | None:
+    """The server that workers write to, with this process's key: they need not have it set."""
+    if kind_of(parts.location) != "server":
+        return None
+    access: Access = parts.access or Access()
+    key = os.environ.get("QDRANT_API_KEY")
+    return parts.location, access if access.api_key or not key else access.but(api_key=key)

@@ -1,13 +1,15 @@
 """Vectors to hits inside a scope: one module a store, each with `open_store(location, …)`."""
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from drehr_rag._registry import find
 from drehr_rag.errors import BadArgument
+from drehr_rag.stores._options import Access, Layout, layout_of
 from drehr_rag.stores._scoped import ScopedStore
 
-__all__ = ["ScopedStore", "kind_of", "open_store"]
+__all__ = ["Access", "Layout", "ScopedStore", "kind_of", "open_store", "plugin"]
 
 
 def kind_of(location: str) -> str:
@@ -20,19 +22,42 @@ def kind_of(location: str) -> str:
     return "server" if separator else "edge"
 
 
-def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> ScopedStore:
+def plugin(location: str) -> ModuleType:
+    """The module for a location; has `open_store` and, but for memory, `restore`."""
+    return find(__name__, kind_of(location))
+
+
+def open_store(
+    location: str,
+    *,
+    manifest: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
+    access: Access | None = None,
+) -> ScopedStore:
     """Open a store, or make it.
 
     Args:
         location: A folder, a URL (`http://host:6333/collection`) or `:memory:`.
         manifest: What a new store is to remember; must hold `dimension`. Without it the store
             must exist. A store that exists keeps its own.
+        layout: How a new store keeps its vectors; a store that exists must have been made so.
+        access: How the store is talked to.
 
     Raises:
+        BadArgument: The store exists in another layout.
         StoreMissing: There is none, and no manifest to make one with.
         StoreInUse: Another process holds it.
         StoreDamaged: Its files are broken.
         StoreOutdated: It was written in another schema version.
     """
-    store: ScopedStore = find(__name__, kind_of(location)).open_store(location, manifest=manifest)
+    store: ScopedStore = plugin(location).open_store(
+        location, manifest=manifest, layout=layout, access=access
+    )
+    if layout is not None and "layout" in store.manifest:
+        made = layout_of(store.manifest)
+        if layout.resolved(store.manifest["dimension"]) != made:
+            store.close()
+            raise BadArgument(
+                f"{location} was made with {made}: to change it, copy it with drehr-rag store copy"
+            )
     return store

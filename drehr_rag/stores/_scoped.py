@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -250,6 +251,22 @@ class ScopedStore(ABC):
     def purge(self) -> None:  # noqa: B027  (a store in memory keeps no bytes)
         """Let what was deleted leave the files too, where that costs seconds."""
 
+    def compact(self) -> None:
+        """Let what was deleted leave the files too, however long it takes.
+
+        Raises:
+            StoreError: This kind of store cannot be compacted from outside.
+        """
+        raise StoreError("only a store in a folder is compacted; a server does it by itself")
+
+    def snapshot(self, file: Path) -> None:
+        """Write the whole store into one file, from which `restore` makes it again.
+
+        Raises:
+            StoreError: The file exists or cannot be written, or this kind of store has no file.
+        """
+        raise StoreError("a store in memory has no snapshots")
+
     def optimise(self) -> None:  # noqa: B027  (only engines with a graph need it)
         """Build what makes searches of a large store fast; may take minutes."""
 
@@ -289,12 +306,28 @@ class ScopedStore(ABC):
             best += found[: k - len(best)]
             if len(rows) < 4 * k * per_group:
                 break
-        wheres = [(*where, Among(PATIENT, frozenset({patient}))) for patient in best]
+        return self._rows_of(best, kind, vector, where, per_group)
+
+    def _rows_of(
+        self, patients: Sequence[str], kind: str, vector: Any, where: Where, per_group: int
+    ) -> list[list[Row]]:
+        """The best rows of each of these patients."""
+        search: Any = self._nearest if kind == "dense" else self._matching
+        vectors: Any = vector[None] if kind == "dense" else [vector]
+        wheres = [(*where, Among(PATIENT, frozenset({patient}))) for patient in patients]
         return [search(vectors, one, per_group)[0] for one in wheres]
 
     @abstractmethod
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
         """Payloads that meet the conditions; `brief`: only the fields of `BRIEF`."""
+
+    @abstractmethod
+    def _all(self) -> Iterator[list[Point]]:
+        """Everything, some points at a time, in whatever order."""
+
+    @abstractmethod
+    def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
+        """Those of the points that exist, in whatever order."""
 
     @abstractmethod
     def _count(self, where: Where) -> int: ...

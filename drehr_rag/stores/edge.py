@@ -21,25 +21,52 @@ from typing import Any
 import portalocker
 import qdrant_edge as q
 
-from drehr_rag.errors import StoreDamaged, StoreError, StoreInUse, StoreMissing
+from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreInUse, StoreMissing
+from drehr_rag.stores._edge_models import conditions, create, put, to_point
 from drehr_rag.stores._manifest import REMEDY, checked, read_json, write_json
+from drehr_rag.stores._options import Access, Layout, layout_of
 from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
 from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
-from drehr_rag.stores._where import Among, Between, Where
+from drehr_rag.stores._snapshot_file import pack, unpack
+from drehr_rag.stores._where import Where
 from drehr_rag.types import SparseVector, Vectors
 
 _ALL_VALUES = 2**31
 """Limit of a facet request: more values than a store on one machine holds."""
 
+SPACE = 256 * 2**20
+"""Bytes that must be free before a write: the engine maps new pages of 32 MiB for the log, vectors,
+terms, payloads and indexes, and a page without a disk behind it ends the process (SIGBUS)."""
+
 _FRESH, _STALE = "shard.new", "shard.old"
 """The new shard and the old one while the store is compacted."""
+
+_KEPT = ("manifest.json", "state.json", "rejects.jsonl", "shard")
+"""What a snapshot holds."""
 
 _OURS = {"manifest.json", "manifest.tmp", "lock", "state.json", "rejects.jsonl", "shard"}
 
 
-def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "EdgeStore":
+def open_store(
+    location: str,
+    *,
+    manifest: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
+    access: Access | None = None,
+) -> "EdgeStore":
     """Open the store in a folder, or make it there."""
-    return EdgeStore(Path(location), manifest=manifest)
+    return EdgeStore(Path(location), manifest=manifest, layout=layout, access=access)
+
+
+def restore(file: Path, location: str, *, access: Access | None = None) -> None:
+    """Make a store in a new folder from a snapshot of one.
+
+    Raises:
+        StoreError: The folder exists, or the file is no snapshot of a store in a folder.
+        StoreDamaged: The snapshot is not whole.
+    """
+    unpack(file, Path(location), needed=("manifest.json", "shard"))
+    EdgeStore(Path(location), access=access).close()
 
 
 class EdgeStore(ScopedStore):
@@ -48,17 +75,34 @@ class EdgeStore(ScopedStore):
     Args:
         folder: Where it is; made if `manifest` is given and it does not exist.
         manifest: What a new store is to remember; must hold `dimension`.
+        layout: How a new store keeps its vectors; a folder has no shards and replicas.
+        access: How it is searched; what is for servers alone has no effect.
 
     Raises:
+        BadArgument: The layout asks for what only a server has.
         StoreMissing: There is no store in the folder, and no manifest to make one with.
         StoreInUse: Another process, or this one, has it open.
         StoreDamaged: Its files are broken or incomplete.
         StoreOutdated: Another schema version.
     """
 
-    def __init__(self, folder: Path, *, manifest: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        manifest: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        access: Access | None = None,
+    ) -> None:
         """Take the lock, then load or make the shard."""
+        layout = layout or Layout()
+        if layout != layout.on_one_node():
+            raise BadArgument("a store in a folder has no shards, replicas or write consistency")
+        if manifest is not None:
+            laid = layout.resolved(manifest["dimension"]).model_dump()
+            manifest = {**manifest, "layout": laid}
         self.folder = folder
+        self._access = access or Access()
         self._shard: Any = None
         if manifest is None and not (folder / "manifest.json").exists():
             self._explain_missing()
@@ -66,6 +110,7 @@ class EdgeStore(ScopedStore):
         self._lock = self._take_lock()
         try:
             self.manifest = self._load_or_create(manifest)
+            self.layout = layout_of(self.manifest)
         except BaseException:
             self._lock.release()
             raise
@@ -131,8 +176,9 @@ class EdgeStore(ScopedStore):
             raise StoreDamaged(f"{self.folder} has lost its manifest.json. {REMEDY}")
         content = {**(manifest or {}), "schema": SCHEMA}
         content.pop("creating", None)
+        self._needs_space()
         write_json(path, {**content, "creating": True})
-        self._shard = self._create(content["dimension"], self.folder / "shard")
+        self._shard = create(content, self.folder / "shard")
         write_json(path, content)
         return content
 
@@ -144,32 +190,16 @@ class EdgeStore(ScopedStore):
             if isinstance(problem, KeyboardInterrupt | SystemExit):
                 raise
             return False
-        held = bool(shard.count(q.CountRequest(exact=True)))
+        held = _size(shard) > 0
         shard.close()
         return held
-
-    def _create(self, dimension: int, place: Path) -> Any:
-        dense = q.EdgeVectorParams(size=dimension, distance=q.Distance.Cosine)
-        sparse = q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)
-        config = q.EdgeConfig(
-            vectors={"dense": dense}, sparse_vectors={"lexical": sparse}, wal_enabled=True
-        )
-        place.mkdir(mode=0o700)
-        shard = q.EdgeShard.create(str(place), config)
-        for field in KEYWORDS:
-            index = q.KeywordIndexParams(is_tenant=field == "patient_id")
-            shard.update(q.UpdateOperation.create_field_index(field, index))
-        for field in NUMBERS:
-            shard.update(q.UpdateOperation.create_field_index(field, q.FloatIndexParams()))
-        shard.flush()
-        return shard
 
     def _load(self) -> Any:
         if not (self.folder / "shard").is_dir():
             raise StoreDamaged(f"{self.folder} has lost its folder shard. {REMEDY}")
         try:
             shard = q.EdgeShard.load(str(self.folder / "shard"))
-            held = shard.count(q.CountRequest(exact=True))
+            held = _size(shard)
             indexed = set(shard.info().payload_schema)
         except BaseException as problem:  # the engine's panics are no Exception
             if isinstance(problem, KeyboardInterrupt | SystemExit):
@@ -196,7 +226,7 @@ class EdgeStore(ScopedStore):
         shard, self._shard = self._shard, None
         try:
             shard.flush()
-            chunks = shard.count(q.CountRequest(exact=True))
+            chunks = _size(shard)
             shard.close()
             write_json(self.folder / "state.json", {"closed": True, "chunks": chunks})
         finally:
@@ -204,20 +234,24 @@ class EdgeStore(ScopedStore):
 
     def purge(self) -> None:
         """Below 50,000 chunks, `compact`; above, that takes minutes and is left to the caller."""
-        if self._open().count(q.CountRequest(exact=True)) < EXACT_BELOW:
+        if _size(self._open()) < EXACT_BELOW:
             self.compact()
 
     def compact(self) -> None:
         """Write the shard anew, so that deleted text leaves the files and the log as well.
 
         Interrupted at any point, the next opening finds the old shard or the new one, whole.
+
+        Raises:
+            StoreError: The disk has no room for a second shard.
         """
+        self._needs_space(_bytes(self.folder / "shard"))
         self._mark_open()
         fresh = self.folder / _FRESH
         shutil.rmtree(fresh, ignore_errors=True)
-        shard = self._create(self.manifest["dimension"], fresh)
-        for points in self._points():
-            _put(shard, points)
+        shard = create(self.manifest, fresh)
+        for points in self._all():
+            put(shard, points)
         shard.flush()
         shard.close()
         self._open().close()
@@ -226,6 +260,23 @@ class EdgeStore(ScopedStore):
         fresh.rename(self.folder / "shard")
         shutil.rmtree(self.folder / _STALE)
         self._shard = self._load()
+
+    def snapshot(self, file: Path) -> None:
+        """Write the whole store into one file, from which `restore` makes it again.
+
+        Raises:
+            StoreError: The file exists or cannot be written.
+        """
+        self._open().flush()
+        chunks = self._shard.count(q.CountRequest(exact=True))
+        self._shard.close()
+        self._shard = None
+        state = self.folder / "state.json"
+        try:
+            write_json(state, {"closed": True, "chunks": chunks})
+            pack(self.folder, [name for name in _KEPT if (self.folder / name).exists()], file)
+        finally:
+            self._shard = self._load()
 
     def _finish_compacting(self) -> None:
         shard, fresh, stale = (self.folder / name for name in ("shard", _FRESH, _STALE))
@@ -239,7 +290,7 @@ class EdgeStore(ScopedStore):
 
         Does nothing below 50,000 chunks, where exact search is faster.
         """
-        if self._open().count(q.CountRequest(exact=True)) >= EXACT_BELOW:
+        if _size(self._open()) >= EXACT_BELOW:
             self._optimise_apart()
 
     def _optimise_apart(self) -> None:
@@ -272,19 +323,33 @@ class EdgeStore(ScopedStore):
 
     def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
         shard = self._open()
-        exact = shard.info().points_count < EXACT_BELOW
+        params = self._params(shard)
         requests = [
             q.QueryRequest(
                 limit=k,
                 query=q.Query.Nearest(vector, using=using),
-                filter=_filter(where),
-                params=q.SearchParams(exact=exact),
+                filter=conditions(where),
+                params=params,
                 with_payload=True,
             )
             for vector, using in vectors
         ]
         found = shard.query_batch(q.QueryBatchRequest(requests))
         return [[(point.payload, point.score) for point in points] for points in found]
+
+    def _params(self, shard: Any) -> Any:
+        access = self._access
+        exact = access.exact
+        if exact is None:
+            exact = _size(shard) < EXACT_BELOW
+        quantised = q.QuantizationSearchParams(
+            ignore=exact, rescore=True, oversampling=access.oversampling
+        )
+        return q.SearchParams(
+            exact=exact,
+            hnsw_ef=None if exact else access.hnsw_ef,
+            quantization=quantised if self.layout.quantisation else None,
+        )
 
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
         offset = None
@@ -293,7 +358,7 @@ class EdgeStore(ScopedStore):
                 q.ScrollRequest(
                     offset=offset,
                     limit=PAGE,
-                    filter=_filter(where),
+                    filter=conditions(where),
                     with_payload=list(BRIEF) if brief else True,
                     with_vector=False,
                 )
@@ -303,41 +368,53 @@ class EdgeStore(ScopedStore):
                 return
 
     def _count(self, where: Where) -> int:
-        counted: int = self._open().count(q.CountRequest(exact=True, filter=_filter(where)))
+        if not where:
+            return _size(self._open())
+        counted: int = self._open().count(q.CountRequest(exact=True, filter=conditions(where)))
         return counted
 
     def _facet(self, field: str, where: Where) -> dict[str, int]:
-        request = q.FacetRequest(field, limit=_ALL_VALUES, exact=True, filter=_filter(where))
+        """Counts per value; without conditions the index itself knows them.
+
+        "Exact" would look at every chunk, and would return values whose chunks are all gone. The
+        two differ only for a chunk that is in two segments at once, as while a server optimises.
+        """
+        request = q.FacetRequest(
+            field, limit=_ALL_VALUES, exact=bool(where), filter=conditions(where)
+        )
         return {str(hit.value): hit.count for hit in self._open().facet(request)}
 
     def _write(self, points: Sequence[Point]) -> None:
+        self._needs_space()
         self._mark_open()
-        _put(self._open(), points)
+        put(self._open(), points)
 
-    def _points(self) -> Iterator[list[Point]]:
+    def _all(self) -> Iterator[list[Point]]:
         offset = None
         while True:
             found, offset = self._open().scroll(
                 q.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=True)
             )
-            yield [
-                (
-                    str(point.id),
-                    point.vector["dense"],
-                    SparseVector(
-                        tuple(point.vector["lexical"].indices),
-                        tuple(point.vector["lexical"].values),
-                    ),
-                    point.payload,
-                )
-                for point in found
-            ]
+            yield [to_point(record) for record in found]
             if offset is None:
                 return
+
+    def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
+        found = self._open().retrieve(list(point_ids), with_payload=True, with_vector=True)
+        return [to_point(record) for record in found]
 
     def _erase(self, point_ids: Sequence[str]) -> None:
         self._mark_open()
         self._open().update(q.UpdateOperation.delete_points(list(point_ids)))
+
+    def _needs_space(self, more: int = 0) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < SPACE + more:
+            raise StoreError(
+                f"the disk of {self.folder} has {free / 2**20:.0f} MB left and "
+                f"{(SPACE + more) / 2**20:.0f} MB are needed: make room and run this again; what "
+                f"was written is kept"
+            )
 
     def _mark_open(self) -> None:
         """From the first change to the next close the count on disk says nothing."""
@@ -346,34 +423,12 @@ class EdgeStore(ScopedStore):
             path.unlink()
 
 
-def _put(shard: Any, points: Sequence[Point]) -> None:
-    rows = [
-        q.Point(
-            point_id,
-            {
-                "dense": list(dense),
-                "lexical": q.SparseVector(list(sparse.indices), list(sparse.values)),
-            },
-            payload,
-        )
-        for point_id, dense, sparse, payload in points
-    ]
-    if rows:
-        shard.update(q.UpdateOperation.upsert_points(rows))
+def _bytes(folder: Path) -> int:
+    """What its files take on the disk; the engine's are longer than what they hold."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
-def _filter(where: Where) -> Any:
-    must: list[Any] = []
-    must_not: list[Any] = []
-    for condition in where:
-        field = condition.field
-        if isinstance(condition, Among):
-            must.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))
-        elif isinstance(condition, Between):
-            bounds = q.RangeFloat(gte=condition.low, lte=condition.high)
-            must.append(q.FieldCondition(field, range=bounds))
-        else:
-            must_not.append(q.IsEmptyCondition(field))
-            if condition.values:
-                must_not.append(q.FieldCondition(field, match=q.MatchAny(sorted(condition.values))))
-    return q.Filter(must=must, must_not=must_not)
+def _size(shard: Any) -> int:
+    """How many chunks a shard holds; `count` would look at every one of them."""
+    held: int = shard.info().points_count
+    return held

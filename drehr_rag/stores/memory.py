@@ -7,21 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from drehr_rag.errors import StoreMissing
+from drehr_rag.errors import BadArgument, StoreMissing
+from drehr_rag.stores._options import Access, Layout
 from drehr_rag.stores._payload import SCHEMA
 from drehr_rag.stores._scoped import Payload, Point, Row, ScopedStore
 from drehr_rag.stores._where import Where, admits
 from drehr_rag.types import SparseVector, Vectors
 
 
-def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "MemoryStore":
-    """A new, empty store; `location` is `:memory:`.
+def open_store(
+    location: str,
+    *,
+    manifest: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
+    access: Access | None = None,
+) -> "MemoryStore":
+    """A new, empty store; `location` is `:memory:`. Its search is exact, whatever `access` says.
 
     Raises:
+        BadArgument: A layout is asked for.
         StoreMissing: There is no manifest to make one with.
     """
     if manifest is None:
         raise StoreMissing("a store in memory is always new: name an encoder to make it with")
+    if layout not in (None, Layout()):
+        raise BadArgument("a store in memory has no layout: name a folder or a server")
     return MemoryStore(manifest)
 
 
@@ -70,6 +80,12 @@ class MemoryStore(ScopedStore):
 
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
         yield from (point[3] for point in self._select(where))
+
+    def _all(self) -> Iterator[list[Point]]:
+        yield list(self._points.values())
+
+    def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
+        return [self._points[point_id] for point_id in point_ids if point_id in self._points]
 
     def _count(self, where: Where) -> int:
         return len(self._select(where))

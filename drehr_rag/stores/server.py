@@ -1,61 +1,82 @@
 """A Qdrant server, one node or a cluster: the same store over `qdrant-client`."""
 
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
-from drehr_rag._urls import checked_url
-from drehr_rag.errors import StoreError, StoreMissing
+from drehr_rag.errors import BadArgument, StoreError, StoreMissing
+from drehr_rag.stores._link import Link, connect
 from drehr_rag.stores._manifest import checked
+from drehr_rag.stores._options import Access, Layout, layout_of
 from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
-from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
-from drehr_rag.stores._where import Among, Between, Where
+from drehr_rag.stores._qdrant_models import (
+    NUMBER_BYTES,
+    REQUEST_BYTES,
+    batches,
+    collection,
+    conditions,
+    search_params,
+    sparse,
+    to_point,
+)
+from drehr_rag.stores._scoped import (
+    BRIEF,
+    EXACT_BELOW,
+    PAGE,
+    PATIENT,
+    Payload,
+    Point,
+    Row,
+    ScopedStore,
+)
+from drehr_rag.stores._server_snapshots import fetch_snapshot, send_snapshot
+from drehr_rag.stores._where import Among, Except, Where
 from drehr_rag.types import SparseVector, Vectors
 
-COLLECTION = "drehr-rag"
-"""Where a URL names no collection."""
-
-REQUEST_BYTES = 4 * 2**20
-"""Qdrant refuses requests over 32 MiB and its makers advise under 5 MB (ECOSYSTEM.md §2.2)."""
-
-TIMEOUT = 60
-"""Seconds a request may take."""
-
-_ALL_VALUES = 2**31
-"""Limit of a facet request: more values than a collection holds."""
+COUNTED_FOR = 60.0
+"""Seconds for which a count of the collection decides between exact search and the graph."""
 
 
-def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "ServerStore":
+def open_store(
+    location: str,
+    *,
+    manifest: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
+    access: Access | None = None,
+) -> "ServerStore":
     """Open a collection, or make it.
 
     Args:
-        location: `http://host:6333` or `http://host:6333/collection`.
+        location: `http://host:6333` or `http://host:6333/collection`; an alias serves as well.
         manifest: What a new collection is to remember.
+        layout: How a new collection keeps its vectors.
+        access: How the server is talked to.
 
     Raises:
         BadArgument: The key would travel in the clear.
-        StoreError: The server does not answer.
+        StoreError: The server does not answer, or refuses the key.
         StoreMissing: There is no such collection, and no manifest to make one with.
     """
-    key = os.environ.get("QDRANT_API_KEY")
-    url = urlsplit(checked_url(location, what="the Qdrant server", key=bool(key)))
-    base = f"{url.scheme}://{url.netloc}"
-    client = QdrantClient(url=base, api_key=key, timeout=TIMEOUT, check_compatibility=False)
-    return ServerStore(client, url.path.strip("/") or COLLECTION, manifest=manifest)
+    link, name = connect(location, access or Access())
+    try:
+        return ServerStore(link, name, manifest=manifest, layout=layout)
+    except BaseException:
+        link.client.close()
+        raise
 
 
 class ServerStore(ScopedStore):
     """A collection of a Qdrant server.
 
     Args:
-        client: A connected client; `QdrantClient(":memory:")` serves for tests.
-        collection: Its name.
+        link: The server; a client such as `QdrantClient(":memory:")` serves for tests.
+        collection: Its name, or an alias of it.
         manifest: What a new collection is to remember; must hold `dimension`.
+        layout: How a new collection keeps its vectors.
 
     Raises:
         StoreError: The server does not answer.
@@ -65,157 +86,264 @@ class ServerStore(ScopedStore):
     """
 
     def __init__(
-        self, client: QdrantClient, collection: str, *, manifest: Mapping[str, Any] | None = None
+        self,
+        link: Link | QdrantClient,
+        collection: str,
+        *,
+        manifest: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
     ) -> None:
         """Find or make the collection."""
-        self._client = client
+        self._link = link if isinstance(link, Link) else Link(link, Access())
+        self._client = self._link.client
         self.collection = collection
-        if self._call(client.collection_exists, collection):
-            found = self._call(client.get_collection, collection)
-            self.manifest = checked(found.config.metadata, f"collection {collection}")
-            self._create_indexes(set(found.payload_schema or {}))
-        elif manifest is None:
+        found = self._find()
+        if found is None and manifest is None:
             raise StoreMissing(f"the server has no collection {collection}: index notes first")
-        else:
-            self.manifest = {**manifest, "schema": SCHEMA}
-            self._create()
+        if found is None:
+            found = self._create(manifest or {}, layout or Layout())
+        self.manifest = checked(found.config.metadata, f"collection {collection}")
+        self.layout = layout_of(self.manifest)
+        self._counted: tuple[float, int] | None = None
+        self._create_indexes(set(found.payload_schema or {}))
 
-    def _create(self) -> None:
-        dense = models.VectorParams(
-            size=self.manifest["dimension"], distance=models.Distance.COSINE
-        )
-        sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
-        self._call(
-            self._client.create_collection,
-            self.collection,
-            vectors_config={"dense": dense},
-            sparse_vectors_config={"lexical": sparse},
-            metadata=self.manifest,
-        )
-        self._create_indexes(set())
+    # -- making ----------------------------------------------------------------------------------
+
+    def _find(self) -> Any:
+        """What the server knows of the collection; asking by name alone would miss aliases."""
+        try:
+            return self._link.call(self._client.get_collection, self.collection)
+        except StoreMissing:
+            return None
+
+    def _create(self, manifest: Mapping[str, Any], layout: Layout) -> Any:
+        layout = layout.resolved(manifest["dimension"])
+        content = {**manifest, "schema": SCHEMA, "layout": layout.model_dump()}
+        how = collection(layout, manifest["dimension"])
+        try:
+            self._call(self._client.create_collection, metadata=content, **how)
+        except StoreError:  # made meanwhile: by a try whose answer was lost, or by somebody else
+            found = self._find()
+            if found is None or found.config.metadata != content:
+                raise
+            return found
+        return self._find()
 
     def _create_indexes(self, there: set[str]) -> None:
         """Those that are missing: whoever made the collection may have died before them."""
         for field in set(KEYWORDS) - there:
             schema = models.KeywordIndexParams(
-                type=models.KeywordIndexType.KEYWORD, is_tenant=field == "patient_id"
+                type=models.KeywordIndexType.KEYWORD, is_tenant=field == PATIENT
             )
-            self._call(self._client.create_payload_index, self.collection, field, schema)
+            self._call(self._client.create_payload_index, field_name=field, field_schema=schema)
         for field in set(NUMBERS) - there:
             kind = models.PayloadSchemaType.FLOAT
-            self._call(self._client.create_payload_index, self.collection, field, kind)
+            self._call(self._client.create_payload_index, field_name=field, field_schema=kind)
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def _call(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        """A request; what goes wrong is named without what was sent, which may be note text."""
-        try:
-            return method(*args, **kwargs)
-        except UnexpectedResponse as problem:
-            what = f"answered {problem.status_code} {problem.reason_phrase}"
-        except (ApiException, OSError) as problem:
-            what = f"does not answer ({type(problem.__cause__ or problem).__name__})"
-        raise StoreError(f"the Qdrant server {what} to {method.__name__} on {self.collection}")
+    def _call(self, method: Any, **kwargs: Any) -> Any:
+        return self._link.call(method, collection_name=self.collection, **kwargs)
+
+    def _read(self, method: Any, **kwargs: Any) -> Any:
+        consistency: Any = self._link.access.read_consistency
+        if isinstance(consistency, str):
+            consistency = models.ReadConsistencyType(consistency)
+        return self._call(method, consistency=consistency, **kwargs)
+
+    # -- reading ---------------------------------------------------------------------------------
 
     def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
-        return self._query([(v.tolist(), "dense") for v in vectors], where, k)
+        return self._query([(v.tolist(), "dense", where) for v in vectors], k)
 
     def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
-        return self._query([(_sparse(vector), "lexical") for vector in vectors], where, k)
+        return self._query([(sparse(vector), "lexical", where) for vector in vectors], k)
 
-    def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
-        exact = self._count(()) < EXACT_BELOW
+    def _rows_of(
+        self, patients: Sequence[str], kind: str, vector: Any, where: Where, per_group: int
+    ) -> list[list[Row]]:
+        """As elsewhere, in one request."""
+        query = vector.tolist() if kind == "dense" else sparse(vector)
+        wheres = [(*where, Among(PATIENT, frozenset({patient}))) for patient in patients]
+        return self._query([(query, kind, one) for one in wheres], per_group)
+
+    def _query(self, asked: Sequence[tuple[Any, str, Where]], k: int) -> list[list[Row]]:
+        if not asked:
+            return []
+        params = self._params()
         requests = [
             models.QueryRequest(
                 query=vector,
                 using=using,
-                filter=_filter(where),
+                filter=conditions(where),
                 limit=k,
-                params=models.SearchParams(exact=exact),
+                params=params,
                 with_payload=True,
             )
-            for vector, using in vectors
+            for vector, using, where in asked
         ]
-        found = self._call(self._client.query_batch_points, self.collection, requests)
+        found = self._read(self._client.query_batch_points, requests=requests)
         return [[(p.payload, p.score) for p in answer.points] for answer in found]
 
+    def _params(self) -> models.SearchParams:
+        access = self._link.access
+        exact = self._size() < EXACT_BELOW if access.exact is None else access.exact
+        return search_params(self.layout, access, exact=exact)
+
+    def _size(self) -> int:
+        """About how many chunks there are, as of a minute ago at most."""
+        now = monotonic()
+        if self._counted is None or now - self._counted[0] > COUNTED_FOR:
+            answer = self._call(self._client.count, exact=False)
+            self._counted = (now, int(answer.count))
+        return self._counted[1]
+
+    def _groups(
+        self, kind: str, vector: Any, where: Where, k: int, per_group: int
+    ) -> list[list[Row]]:
+        """By the server's own grouping.
+
+        What it gives is right and best first, but it gives up after some rounds where few
+        patients hold most of the best chunks: then it is asked again for the rest.
+        """
+        groups: list[list[Row]] = []
+        while len(groups) < k:
+            known = frozenset(rows[0][0][PATIENT] for rows in groups)
+            rest = (*where, Except(PATIENT, known))
+            found = self._grouped(kind, vector, rest, k - len(groups), per_group)
+            if not found:
+                break
+            groups += found
+        short = [place for place, rows in enumerate(groups) if len(rows) < per_group]
+        patients = [groups[place][0][0][PATIENT] for place in short]
+        whole = self._rows_of(patients, kind, vector, where, per_group)
+        for place, rows in zip(short, whole, strict=True):
+            groups[place] = rows
+        return groups
+
+    def _grouped(
+        self, kind: str, vector: Any, where: Where, k: int, per_group: int
+    ) -> list[list[Row]]:
+        answer = self._read(
+            self._client.query_points_groups,
+            group_by=PATIENT,
+            query=vector.tolist() if kind == "dense" else sparse(vector),
+            using=kind,
+            query_filter=conditions(where),
+            search_params=self._params(),
+            limit=k,
+            group_size=per_group,
+            with_payload=True,
+        )
+        return [[(hit.payload, hit.score) for hit in group.hits] for group in answer.groups]
+
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
+        wanted: Any = list(BRIEF) if brief else True
+        for records in self._pages(PAGE, with_payload=wanted, scroll_filter=conditions(where)):
+            yield from (record.payload or {} for record in records)
+
+    def _all(self) -> Iterator[list[Point]]:
+        size = max(1, min(PAGE, REQUEST_BYTES // (NUMBER_BYTES * self.manifest["dimension"])))
+        for records in self._pages(size, with_payload=True, with_vectors=True):
+            yield [to_point(record) for record in records]
+
+    def _pages(self, size: int, **kwargs: Any) -> Iterator[list[models.Record]]:
         offset = None
         while True:
-            points, offset = self._call(
-                self._client.scroll,
-                self.collection,
-                scroll_filter=_filter(where),
-                limit=PAGE,
-                offset=offset,
-                with_payload=list(BRIEF) if brief else True,
-            )
-            yield from (point.payload for point in points)
+            records, offset = self._read(self._client.scroll, limit=size, offset=offset, **kwargs)
+            yield records
             if offset is None:
                 return
 
-    def _count(self, where: Where) -> int:
-        answer = self._call(
-            self._client.count, self.collection, count_filter=_filter(where), exact=True
+    def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
+        records = self._read(
+            self._client.retrieve, ids=list(point_ids), with_payload=True, with_vectors=True
         )
+        return [to_point(record) for record in records]
+
+    def _count(self, where: Where) -> int:
+        answer = self._call(self._client.count, count_filter=conditions(where), exact=True)
         return int(answer.count)
 
     def _facet(self, field: str, where: Where) -> dict[str, int]:
-        answer = self._call(
-            self._client.facet,
-            self.collection,
-            field,
-            facet_filter=_filter(where),
-            limit=_ALL_VALUES,
-            exact=True,
+        limit = self._count(where)  # no more values than chunks; the server reserves memory for it
+        if not limit:
+            return {}
+        answer = self._read(
+            self._client.facet, key=field, facet_filter=conditions(where), limit=limit, exact=True
         )
         return {str(hit.value): hit.count for hit in answer.hits}
 
+    # -- writing ---------------------------------------------------------------------------------
+
     def _write(self, points: Sequence[Point]) -> None:
-        for batch in _batches(points):
-            self._call(self._client.upsert, self.collection, batch, wait=True)
+        """Batches of bounded size, several at a time; each may be sent twice without harm."""
+        with ThreadPoolExecutor(self._link.access.uploads) as pool:
+            for _ in pool.map(self._put, batches(points)):
+                pass
+
+    def _put(self, batch: list[models.PointStruct]) -> None:
+        self._call(self._client.upsert, points=batch, wait=True, ordering=self._ordering())
 
     def _erase(self, point_ids: Sequence[str]) -> None:
         selector = models.PointIdsList(points=list(point_ids))
-        self._call(self._client.delete, self.collection, selector, wait=True)
+        ordering = self._ordering()
+        self._call(self._client.delete, points_selector=selector, wait=True, ordering=ordering)
+
+    def snapshot(self, file: Path) -> None:
+        """Write the whole collection into one file, from which `restore` makes it again.
+
+        Raises:
+            StoreError: The file exists, or the server is a cluster.
+        """
+        fetch_snapshot(self._link, self.collection, file)
+
+    def _ordering(self) -> models.WriteOrdering | None:
+        ordering = self._link.access.write_ordering
+        return models.WriteOrdering(ordering) if ordering else None
 
 
-def _sparse(vector: SparseVector) -> models.SparseVector:
-    return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+def restore(file: Path, location: str, *, access: Access | None = None) -> None:
+    """Make a new collection from a snapshot.
+
+    Raises:
+        StoreError: The collection exists, the server is a cluster, or it refuses the file.
+        StoreDamaged: The snapshot is of a collection that this package did not make.
+    """
+    send_snapshot(file, location, access or Access())
+    open_store(location, access=access).close()
 
 
-def _batches(points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
-    """Batches by bytes: a number takes about 20 as JSON text."""
-    batch: list[models.PointStruct] = []
-    size = 0
-    for point_id, dense, sparse, payload in points:
-        vector: dict[str, Any] = {"dense": list(dense), "lexical": _sparse(sparse)}
-        own = 20 * (len(dense) + 2 * len(sparse.indices)) + len(json.dumps(payload))
-        if batch and size + own > REQUEST_BYTES:
-            yield batch
-            batch, size = [], 0
-        size += own
-        batch.append(models.PointStruct(id=point_id, vector=vector, payload=payload))
-    if batch:
-        yield batch
+def switch(alias: str, to: str, *, access: Access | None = None) -> str | None:
+    """Let an alias stand for another collection, in one step: no search in between fails.
 
+    Args:
+        alias: `http://host:6333/alias`; made if it does not exist.
+        to: The collection's name, a store of this package.
+        access: How the server is talked to.
 
-def _filter(where: Where) -> models.Filter:
-    must: list[Any] = []
-    must_not: list[Any] = []
-    for condition in where:
-        field = condition.field
-        if isinstance(condition, Among):
-            match = models.MatchAny(any=sorted(condition.values))
-            must.append(models.FieldCondition(key=field, match=match))
-        elif isinstance(condition, Between):
-            bounds = models.Range(gte=condition.low, lte=condition.high)
-            must.append(models.FieldCondition(key=field, range=bounds))
-        else:
-            must_not.append(models.IsEmptyCondition(is_empty=models.PayloadField(key=field)))
-            if condition.values:
-                match = models.MatchAny(any=sorted(condition.values))
-                must_not.append(models.FieldCondition(key=field, match=match))
-    return models.Filter(must=must or None, must_not=must_not or None)
+    Returns:
+        The collection that it stood for before.
+
+    Raises:
+        StoreMissing: There is no such collection.
+        BadArgument: A collection has the alias's name.
+    """
+    link, name = connect(alias, access or Access())
+    try:
+        ServerStore(link, to)
+        known = link.call(link.client.get_aliases).aliases
+        before = next((a.collection_name for a in known if a.alias_name == name), None)
+        if before is None and link.call(link.client.collection_exists, collection_name=name):
+            raise BadArgument(f"{name} is a collection itself and cannot stand for {to}")
+        make = models.CreateAlias(collection_name=to, alias_name=name)
+        changes: list[Any] = [models.CreateAliasOperation(create_alias=make)]
+        if before is not None:
+            gone = models.DeleteAlias(alias_name=name)
+            changes.insert(0, models.DeleteAliasOperation(delete_alias=gone))
+        link.call(link.client.update_collection_aliases, change_aliases_operations=changes)
+    finally:
+        link.client.close()
+    return before

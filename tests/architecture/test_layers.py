@@ -23,7 +23,7 @@ LAYERS = [
     {"retrievers"},
     {"notes", "kg", "encoders", "stores", "generators"},
     {"ward"},
-    {"protocols", "types", "errors", "_registry", "_extras", "_arguments", "_urls"},
+    {"protocols", "types", "errors", "_registry", "_extras", "_arguments", "_urls", "_retry"},
 ]
 """From top to bottom (README, Architecture): import only from lower lines."""
 
@@ -47,6 +47,7 @@ HEAVY = (
 )
 
 PUBLIC = [
+    "Access",
     "AllPatients",
     "Answer",
     "Chunk",
@@ -59,6 +60,7 @@ PUBLIC = [
     "Filters",
     "Hit",
     "IndexReport",
+    "Layout",
     "Note",
     "Patient",
     "PatientHits",

@@ -75,3 +75,24 @@ def test_a_block_is_replaced_and_the_rest_stays(tmp_path):
     assert "old" not in text
     for part in ("Before.", "new \\2", "other", "After."):
         assert text.count(part) == 1
+
+
+@pytest.mark.slow
+def test_scale_measures_every_size_and_goes_on_where_it_was(shared_data, tmp_path):
+    command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(tmp_path / "run")]
+    command += ["--every", "150", "--size"]
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "check": True, "timeout": 540}
+    environment = {**os.environ, "DREHR_SHARED_DATA": str(shared_data)}
+    subprocess.run([*command, "1000"], env=environment, **options)
+    first = json.loads((tmp_path / "run" / "scale.json").read_text())
+    out = tmp_path / "facts.json"
+    run = subprocess.run([*command, "1000", "2000", "--json", str(out)], env=environment, **options)
+    facts = json.loads(out.read_text())
+    assert facts["1000"] == first["1000"], "a step that was done was done again"
+    assert facts["2000"]["write"]["chunks"] == 1000, "sizes are not cumulative"
+    assert facts["2000"]["search"]["info"]["chunks"] == facts["2000"]["change"]["chunks"] == 2000
+    assert facts["2000"]["search"]["recall"]["all patients, 100"]["mean"] == 1, (
+        "search is exact here"
+    )
+    assert facts["2000"]["change"]["gone"] > 0 == facts["2000"]["change"]["left"]
+    assert "all patients, hybrid" in run.stdout and "2,000" in run.stdout

@@ -8,7 +8,8 @@ import pytest
 from drehr_rag import cli, ward
 from drehr_rag._registry import names
 
-COMMANDS = ["ask", "delete", "demo", "index", "info", "search"]
+COMMANDS = ["ask", "delete", "demo", "index", "info", "search", "store"]
+STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def store(notes, tmp_path_factory):
 
 def test_every_command_shows_an_example(run):
     assert names("drehr_rag.cli") == COMMANDS
-    for name in COMMANDS:
-        code, out, _ = run(name, "--help")
+    for name in [*COMMANDS[:-1], *(f"store {name}" for name in STORE_COMMANDS)]:
+        code, out, _ = run(*name.split(), "--help")
         assert code == 0
         assert f"Example: drehr-rag {name}" in " ".join(out.replace("│", " ").split())
 
@@ -68,6 +69,31 @@ def test_index_then_index_again_then_info(run, notes, tmp_path):
     assert json.loads(out)["patients"] == 14
     code, out, _ = run("info", "--store", folder)
     assert code == 0 and "all-MiniLM-L6-v2 (mean, 384-d" in out
+
+
+@pytest.mark.parametrize("quiet", [[], ["--json"]])
+def test_index_says_what_encodes(run, notes, tmp_path, quiet):
+    where = ("--store", tmp_path / "x.idx", "--encoder", "offline", *quiet)
+    pytest.importorskip("openvino")
+    code, out, err = run("index", notes, *where, "--backend", "openvino")
+    assert code == 0
+    assert err.splitlines()[0].startswith("offline: openvino ")
+    assert "openvino" not in out
+    code, _, err = run("index", notes, *where, "--backend", "torch", "--device", "cpu")
+    assert code == 0
+    assert err.splitlines()[0].startswith("offline: torch ")
+    code, _, err = run("search", "gout", "--store", tmp_path / "x.idx", "--patient", "p01")
+    assert (code, err) == (0, "")
+
+
+def test_index_with_a_backend_that_cannot_be(run, notes, tmp_path):
+    where = ("--store", tmp_path / "x.idx", "--encoder", "offline")
+    code, _, err = run("index", notes, *where, "--backend", "onnx")
+    assert code == 2 and "backend is auto, torch or openvino, not 'onnx'" in err
+    devices = ("--device", "cpu", "--device", "cpu")
+    code, _, err = run("index", notes, *where, "--backend", "openvino", *devices)
+    assert code == 2 and "leave out device" in " ".join(err.split())
+    assert not (tmp_path / "x.idx").exists()
 
 
 def test_search_in_each_scope(run, store, tmp_path):
@@ -263,3 +289,45 @@ def test_reading_never_makes_a_store(run, tmp_path):
         )
         assert code == 1 and "there is no store" in err
     assert not (tmp_path / "no").exists()
+
+
+def test_store_commands(run, store, tmp_path):
+    copied, file, back = tmp_path / "copy.idx", tmp_path / "x.snapshot", tmp_path / "back.idx"
+    code, out, _ = run("store", "copy", store, copied, "--layout", "quantisation=int8", "--json")
+    assert code == 0
+    report = json.loads(out)
+    chunks = json.loads(run("info", "--store", store, "--json")[1])["chunks"]
+    assert report["chunks"] == chunks and report["difference"] == 0
+    assert (
+        json.loads(run("info", "--store", copied, "--json")[1])["layout"]["quantisation"] == "int8"
+    )
+    code, out, _ = run("store", "copy", store, copied)
+    assert code == 0 and f"{chunks} chunks copied and read back" in out and "checksum" in out
+    code, out, _ = run("delete", "--store", copied, "--patient", "p01", "--yes")
+    assert code == 0
+    code, out, _ = run("store", "compact", copied)
+    assert code == 0 and "MB before" in out
+    assert run("store", "snapshot", copied, file)[0] == 0
+    code, out, _ = run("store", "restore", file, back, "--json")
+    assert code == 0 and json.loads(out) == {"store": str(back)}
+    found = json.loads(run("info", "--store", back, "--json", "--access", "exact=true")[1])
+    assert 0 < found["chunks"] < chunks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["store", "compact", "http://127.0.0.1:9"], "does not answer"),
+        (["store", "switch", "here.idx", "--to", "v2"], "only a server has aliases"),
+        (["store", "restore", "nothing", "x.idx"], "there is no file nothing"),
+        (["store", "copy", "nothing.idx", "x.idx"], "there is no store at nothing.idx"),
+        (["info", "--store", "x.idx", "--access", "api_key=secret"], "QDRANT_API_KEY"),
+        (["info", "--store", "x.idx", "--access", "patience=1"], "no option 'patience'"),
+        (["index", ".", "--store", "x.idx", "--layout", "precision=8"], "precision"),
+    ],
+)
+def test_mistakes_with_stores_are_told(run, arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*arguments)
+    assert code in (1, 2) and said in " ".join(err.split()) and "Traceback" not in err
+    assert not (tmp_path / "x.idx").exists()

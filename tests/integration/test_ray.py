@@ -19,7 +19,7 @@ import psutil
 import pytest
 import qdrant_edge as q
 from conftest import ROOT, content
-from qdrant_loopback import loopback
+from qdrant_loopback import Loopback
 
 from drehr_rag import EhrIndex, Fields, ward
 from drehr_rag.engines import load_engine
@@ -249,14 +249,18 @@ def test_workers_write_to_a_server_themselves(ray_engine, small_blocks, tmp_path
     with EhrIndex.open(expected, encoder="hash-plugin") as index:
         index.add(ward.notes()[:30])
         index.add(edited[:20])
-    with loopback() as (url, qdrant, calls):
-        with EhrIndex.open(f"{url}/notes", encoder="hash-plugin") as index:
+    monkeypatch.setenv("QDRANT_API_KEY", "of this process alone")
+    with Loopback(api_key="of this process alone") as server:
+        place = f"{server.url}/notes"
+        with EhrIndex.open(place, encoder="hash-plugin") as index:
             monkeypatch.setattr(ServerStore, "upsert", None)  # of this process
             assert index.add(ward.notes()[:30], engine=ray_engine).indexed == 30
             assert index.add(edited[:20], engine=ray_engine).replaced == 20
             assert index.add(edited[:20], engine=ray_engine).unchanged == 20
-        points, _ = qdrant.scroll("notes", limit=10**6, with_payload=True, with_vectors=True)
-    assert ("PUT", "points") in calls
+            points, _ = index._store._client.scroll(
+                "notes", limit=10**6, with_payload=True, with_vectors=True
+            )
+        assert server.made("upsert_points")
     found = {str(point.id): (point.payload, point.vector["dense"]) for point in points}
     wanted = vectors_of_hash(expected)
     assert found.keys() == wanted.keys()

@@ -325,7 +325,7 @@ def dying(real):
 with EhrIndex.open(sys.argv[1], encoder=HashEncoder()) as index:
     pathlib.Path.rename = dying(pathlib.Path.rename)
     shutil.rmtree = dying(shutil.rmtree)
-    edge._put = dying(edge._put)
+    edge.put = dying(edge.put)
     index.delete_patient("1")
 """
 

@@ -15,9 +15,10 @@ from drehr_rag.qa.answering import SCHEMA, UNSUPPORTED, _request
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.vllm,
     pytest.mark.skipif(
         "DREHR_VLLM_PYTHON" not in os.environ,
-        reason="no vLLM: set DREHR_VLLM_PYTHON to the Python of a venv that has it",
+        reason="no vLLM: type make test-real, which installs it into a venv of its own",
     ),
 ]
 

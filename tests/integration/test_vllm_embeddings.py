@@ -13,6 +13,7 @@ from drehr_rag.types import AllPatients
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.vllm,
     pytest.mark.skipif(
         "DREHR_VLLM_PYTHON" not in os.environ,
         reason="no vLLM: type make test-real, which installs it into a venv of its own",

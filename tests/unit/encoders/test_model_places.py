@@ -142,7 +142,7 @@ def test_a_folder_that_is_there(tmp_path):
 
 @pytest.mark.parametrize("name", ["ofline", "bert", ":", "DR.EHR-small"])
 def test_unknown_names(name):
-    with pytest.raises(UnknownName, match=r"dr-ehr-small, offline.*sentence-transformers"):
+    with pytest.raises(UnknownName, match=r"dr-ehr-small, medcpt.*sentence-transformers"):
         load_encoder(name)
 
 

@@ -1,0 +1,1 @@
+"""One process a measurement. All but `ours*` run where drehr_rag is not installed."""
