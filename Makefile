@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow test-real check format bench bench-versus clean
+.PHONY: demo test test-slow test-ray test-real check format bench bench-versus clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -45,6 +45,13 @@ $(VLLM)/.ready: tests/integration/requirements-vllm.txt
 
 test-real: $(VENV)/.dev $(VLLM_READY)
 	DREHR_VLLM_PYTHON=$(abspath $(DREHR_VLLM_PYTHON)) $(BIN)/python -m pytest -q -m "slow and vllm"
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(PIP) --editable '.[ray]'
+	touch $@
+
+test-ray: $(VENV)/.ray
+	$(BIN)/python -m pytest -q tests/integration/test_ray.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ DrehrError
 │   └── StoreOutdated             written by a version that this one cannot read
 ├── BadArgument (ValueError)      a value that cannot be meant, such as an empty query
 │   └── UnknownName               no plug-in, field, filter or column has this name
+├── EngineError                   the workers of an engine cannot be had, or keep dying
 ├── GeneratorError                the language model's server failed or talked nonsense
 └── MissingExtra (ImportError)    an optional package is not installed
 ```
@@ -96,6 +97,10 @@ class UnknownName(BadArgument):
 
 class GeneratorError(DrehrError):
     """The language model's server failed, or its reply cannot be used."""
+
+
+class EngineError(DrehrError):
+    """The workers of an engine cannot be had, or keep dying."""
 
 
 class MissingExtra(DrehrError, ImportError):

@@ -10,14 +10,15 @@ from typing import Any, Self
 from drehr_rag._arguments import needs_scope, positive
 from drehr_rag.encoders import load_encoder
 from drehr_rag.encoders._probes import ALIKE, likeness, vectors_of
+from drehr_rag.engines import load_engine
 from drehr_rag.errors import BadArgument, EncoderMismatch, StoreDamaged, StoreMissing
 from drehr_rag.generators import load_generator
 from drehr_rag.indexing import IndexingRun, Progress
 from drehr_rag.notes.chunkers import load_chunker
-from drehr_rag.notes.readers import Fields, read_notes
+from drehr_rag.notes.readers import Fields
 from drehr_rag.notes.sections import canonical
 from drehr_rag.notes.sentences import sentence_spans
-from drehr_rag.protocols import Chunker, Encoder, Generator, NoteStream, Retriever
+from drehr_rag.protocols import Chunker, Encoder, Engine, Generator, NoteStream, Parts, Retriever
 from drehr_rag.qa import answer
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.stores import Access, Layout, ScopedStore, open_store
@@ -58,6 +59,7 @@ class EhrIndex:
         self._store = store
         self._encoder = encoder
         self._encoder_options: Mapping[str, Any] = {}
+        self._access: Access | None = None
         self._chunker: Chunker | None = None
         self._retrievers: dict[str, Retriever] = {}
         self._check_manifest()
@@ -112,11 +114,13 @@ class EhrIndex:
             model = _loaded(encoder, loading)
             make = partial(open_store, place, layout=layout, access=access)
             options = dict(chunker_options or {})
-            return cls._make(place, make, model, chunker or "sections", options)
+            index = cls._make(place, make, model, chunker or "sections", options)
+            index._encoder_options, index._access = loading, access
+            return index
         try:
             given = None if encoder is None else _loaded(encoder, loading)
             index = cls(store, location=place, encoder=given)
-            index._encoder_options = loading
+            index._encoder_options, index._access = loading, access
             index._check_chunker(chunker, chunker_options)
         except BaseException:
             store.close()
@@ -157,6 +161,7 @@ class EhrIndex:
         strict: bool = False,
         rejects: str | Path | None = None,
         progress: Progress | None = None,
+        engine: Engine | None = None,
     ) -> IndexReport:
         """Index notes. Unchanged notes cost nothing, edited ones replace their old chunks.
 
@@ -170,6 +175,7 @@ class EhrIndex:
             rejects: File for rows that cannot be read (file, line, reason; no text). By default
                 `rejects.jsonl` in the index's folder.
             progress: Called with the report so far after each batch.
+            engine: What reads, splits and encodes, from `load_engine`; this process by default.
 
         Returns:
             What was done; `rejected` rows stand in `rejects_file`.
@@ -178,21 +184,15 @@ class EhrIndex:
             NoteRejected: In strict mode, what is wrong with the first bad row.
             NoNotes: The source holds no note.
         """
+        engine = engine or load_engine("local")
         if isinstance(source, str | Path):
-            notes: NoteStream = read_notes(source, format=format, fields=fields)
+            reading = engine.read([Path(source)], format=format, fields=fields)
+            notes: NoteStream = next(reading)[1]
         elif isinstance(source, Note) or not isinstance(source, Iterable):
             raise BadArgument("add takes a file, a folder or an iterable of notes")
         else:
             notes = source
-        run = IndexingRun(
-            store=self._store,
-            encoder=self.encoder,
-            chunker=self.chunker,
-            rejects=Path(rejects) if rejects else self._rejects_file(),
-            strict=strict,
-            progress=progress,
-        )
-        return run.add(notes)
+        return self._run(engine, strict, rejects, progress).add(notes)
 
     def delete_notes(self, note_ids: Sequence[object]) -> int:
         """Remove notes and every trace of them; returns how many chunks went."""
@@ -445,6 +445,28 @@ class EhrIndex:
             encoder = None if mode == "lexical" else self.encoder
             self._retrievers[mode] = load_retriever(mode, encoder=encoder, store=self._store)
         return self._retrievers[mode]
+
+    def _run(
+        self, engine: Engine, strict: bool, rejects: str | Path | None, progress: Progress | None
+    ) -> IndexingRun:
+        made = self._store.manifest["chunker"]
+        parts = Parts(
+            encoder=self.encoder,
+            encoder_options=self._encoder_options,
+            chunker=self.chunker,
+            chunker_name=made["name"],
+            chunker_options=made["options"],
+            location=self.location,
+            access=self._access,
+        )
+        return IndexingRun(
+            store=self._store,
+            engine=engine,
+            parts=parts,
+            rejects=Path(rejects) if rejects else self._rejects_file(),
+            strict=strict,
+            progress=progress,
+        )
 
     def _rejects_file(self) -> Path:
         folder = getattr(self._store, "folder", None)

@@ -176,6 +176,92 @@ class Store(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A note that is to be indexed.
+
+    Attributes:
+        digest: Over the note and the chunker's settings; each of its chunks will bear it.
+        replaces: Whether the store holds another version of it.
+    """
+
+    note: Note
+    digest: str
+    replaces: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Chunks with their vectors, as `Store.upsert` takes them."""
+
+    chunks: Sequence[Chunk]
+    dense: Vectors
+    sparse: Sequence[SparseVector]
+    digests: Mapping[str, tuple[str, int]]
+
+
+@dataclass(slots=True)
+class Encoded:
+    """What became of a block of accepted notes.
+
+    Attributes:
+        replaces: Each note that has chunks, and whether it replaces an older version.
+        empty: Notes that no words were left of.
+        chunks: How many there are of the block.
+        truncated: How many of them the encoder cut.
+        seconds: What encoding them took.
+        rows: What is still to be written; None if there is nothing, or the engine has written it.
+    """
+
+    replaces: Mapping[str, bool]
+    empty: Sequence[Note]
+    chunks: int
+    truncated: int = 0
+    seconds: float = 0.0
+    rows: Rows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an engine splits and encodes with, and how another process comes to the same.
+
+    Attributes:
+        encoder: Loaded here; a worker elsewhere loads it by `encoder.name`.
+        encoder_options: What it was loaded with besides its name.
+        chunker: Built here.
+        chunker_name: What to build it from.
+        chunker_options: Likewise.
+        location: Of the store.
+        access: How the store is talked to, if that was said.
+    """
+
+    encoder: Encoder
+    encoder_options: Mapping[str, Any]
+    chunker: Chunker
+    chunker_name: str
+    chunker_options: Mapping[str, Any]
+    location: str
+    access: Any = None
+
+
+class Engine(Protocol):
+    """Where notes are read, split and encoded. It decides nothing."""
+
+    def read(
+        self, sources: Sequence[Path], *, format: str | None = None, fields: Any = None
+    ) -> Iterator[tuple[Path, "NoteStream"]]:
+        """Each source with its notes, in order; a stream is read before the next is asked for."""
+        ...
+
+    def encode(self, blocks: Iterable[Sequence[Accepted]], parts: Parts) -> Iterator[Encoded]:
+        """What became of each block, in any order; takes a block when it has room for it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of workers."""
+        ...
+
+
 class Retriever(Protocol):
     """Queries to hits."""
 

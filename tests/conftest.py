@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import qdrant_edge as q
 from qdrant_client import QdrantClient
 from qdrant_loopback import Loopback
 from qdrant_loopback_grpc import GrpcFront
 
+from drehr_rag.index import EhrIndex
 from drehr_rag.stores import Access, open_store
 from drehr_rag.stores.server import ServerStore
+from drehr_rag.testing import HashEncoder
 from drehr_rag.types import Chunk, SparseVector
 
 ROOT = Path(__file__).parents[1]
@@ -124,3 +127,20 @@ def put(store, chunks, dense, sparse, digest="d"):
     for chunk in chunks:
         of[chunk.note_id] += 1
     store.upsert(chunks, dense, sparse, {note: (digest, count) for note, count in of.items()})
+
+
+def content(folder):
+    """Every payload and vector of a store made with `HashEncoder`."""
+    with EhrIndex.open(folder, encoder=HashEncoder()) as index:
+        points, _ = index._store._shard.scroll(
+            q.ScrollRequest(limit=10**6, with_payload=True, with_vector=True)
+        )
+        return {
+            str(p.id): (
+                p.payload,
+                np.round(p.vector["dense"], 5).tolist(),
+                list(p.vector["lexical"].indices),
+                np.round(p.vector["lexical"].values, 5).tolist(),
+            )
+            for p in points
+        }

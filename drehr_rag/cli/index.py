@@ -1,9 +1,11 @@
 """`drehr-rag index`: notes into a store."""
 
+import sys
+from contextlib import closing, redirect_stdout
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
@@ -21,9 +23,11 @@ from drehr_rag.cli._options import (
     pairs,
 )
 from drehr_rag.cli._show import console, print_json, told
+from drehr_rag.engines import load_engine
 from drehr_rag.errors import BadArgument, NoteError
 from drehr_rag.index import EhrIndex
 from drehr_rag.notes.readers import Fields
+from drehr_rag.protocols import Engine
 from drehr_rag.types import IndexReport
 
 
@@ -70,6 +74,17 @@ def command(
     ] = None,
     layout: LayoutOptions = None,
     access: AccessOptions = None,
+    engine: Annotated[
+        str, typer.Option(help="local: this process; ray: many (extra ray; RAY_ADDRESS to join).")
+    ] = "local",
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="For --engine ray: processes that encode; 2 by default."),
+    ] = None,
+    gpus_per_worker: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="For --engine ray: GPUs of each worker; 0.5: two share one."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Index clinical notes. Run it again after an interruption or a change: it goes on from there.
@@ -85,6 +100,8 @@ def command(
     for source in sources:
         if not source.exists():
             raise NoteError(f"there is no file or folder {source}")
+    if device and engine != "local":
+        raise BadArgument(f"--device goes with --engine local: {engine} places its own workers")
     options = {"cleaning": cleaning} if cleaning else None
     loading = {"backend": backend, "device": device and (device if device[1:] else device[0])}
     reports: dict[str, IndexReport] = {}
@@ -92,6 +109,8 @@ def command(
     try:
         with (
             told(err),
+            redirect_stdout(sys.stderr),  # Ray prints there who died; here stands what was done
+            closing(_engine(engine, workers=workers, gpus_per_worker=gpus_per_worker)) as hands,
             EhrIndex.open(
                 store,
                 encoder=encoder,
@@ -102,12 +121,11 @@ def command(
                 access=access_of(access),
             ) as index,
         ):
-            for source in sources:
+            for source, notes in hands.read(sources, format=format, fields=fields):
                 with _progress(err, quiet=json) as bar:
                     reports[str(source)] = index.add(
-                        source,
-                        format=format,
-                        fields=fields,
+                        notes,
+                        engine=hands,
                         strict=strict,
                         rejects=rejects,
                         progress=partial(_show, bar, bar.add_task(f"{source.name}: reading")),
@@ -117,6 +135,13 @@ def command(
             print_json({name: asdict(report) for name, report in reports.items()})
         elif reports:
             console().print(report_table(reports))
+
+
+def _engine(name: str, **options: Any) -> Engine:
+    given = {option: value for option, value in options.items() if value is not None}
+    if given and name == "local":
+        raise BadArgument("--workers and --gpus-per-worker go with --engine ray")
+    return load_engine(name, **given)
 
 
 def _show(bar: Progress, task: TaskID, report: IndexReport) -> None:

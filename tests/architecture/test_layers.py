@@ -19,7 +19,7 @@ LAYERS = [
     {"cli", "testing"},
     {"integrations", "training"},
     {"index", "indexing"},
-    {"qa", "eval"},
+    {"qa", "eval", "engines"},
     {"retrievers"},
     {"notes", "kg", "encoders", "stores", "generators"},
     {"ward"},

@@ -193,7 +193,9 @@ def test_a_users_mistake_ends_in_one_line(
 def test_unreadable_rows_are_set_aside(run, tmp_path):
     source = tmp_path / "some.jsonl"
     good = {"note_id": 1, "patient_id": 10000032, "text": "PLAN:\nHeparin."}
-    source.write_text(f"{json.dumps(good)}\n{{broken\n{json.dumps({**good, 'text': ''})}\n")
+    source.write_text(
+        f"{json.dumps(good)}\n{{broken\n{json.dumps({**good, 'note_id': 2, 'text': ''})}\n"
+    )
     folder = tmp_path / "x.idx"
     code, out, _ = run("index", source, "--store", folder, "--encoder", "offline", "--json")
     report = json.loads(out)[str(source)]

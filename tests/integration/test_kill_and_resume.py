@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
+from conftest import content
 
 from drehr_rag.errors import StoreInUse
 from drehr_rag.index import EhrIndex
@@ -24,7 +24,7 @@ import sys, time
 from drehr_rag import indexing
 from drehr_rag.index import EhrIndex
 from drehr_rag.testing import HashEncoder
-indexing.NOTES, indexing.CHUNKS = 4, 8
+indexing.NOTES, indexing.CHARACTERS = 4, 200
 
 class Slow(HashEncoder):
     def encode_passages(self, texts):
@@ -51,25 +51,6 @@ def write_notes(path, version=1, count=120):
                 lines = [lines[0] + " Edited."]
             row = {"note_id": f"n{i}", "patient_id": f"p{i % 5}", "text": "\n".join(lines)}
             file.write(json.dumps(row) + "\n")
-
-
-def content(folder):
-    """Every payload and vector of a store."""
-    with EhrIndex.open(folder, encoder=HashEncoder()) as index:
-        import qdrant_edge as q
-
-        points, _ = index._store._shard.scroll(
-            q.ScrollRequest(limit=10**6, with_payload=True, with_vector=True)
-        )
-        return {
-            str(p.id): (
-                p.payload,
-                np.round(p.vector["dense"], 5).tolist(),
-                list(p.vector["lexical"].indices),
-                np.round(p.vector["lexical"].values, 5).tolist(),
-            )
-            for p in points
-        }
 
 
 def undisturbed(tmp_path, *sources):
@@ -159,7 +140,7 @@ class Breaks(HashEncoder):
 
 def test_a_run_that_fails_keeps_what_it_wrote_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("drehr_rag.indexing.NOTES", 4)
-    monkeypatch.setattr("drehr_rag.indexing.CHUNKS", 8)
+    monkeypatch.setattr("drehr_rag.indexing.CHARACTERS", 200)
     source = tmp_path / "n.jsonl"
     write_notes(source)
     folder = tmp_path / "x.idx"

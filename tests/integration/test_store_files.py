@@ -1,5 +1,6 @@
 """A store's files: damaged ones are refused and left alone, others' folders are not touched."""
 
+import gzip
 import json
 import shutil
 import stat
@@ -14,6 +15,7 @@ from drehr_rag.errors import (
     BadArgument,
     EncoderMismatch,
     NoNotes,
+    NoteError,
     NoteRejected,
     StoreDamaged,
     StoreError,
@@ -21,6 +23,7 @@ from drehr_rag.errors import (
     StoreOutdated,
 )
 from drehr_rag.index import EhrIndex
+from drehr_rag.notes.readers import read_notes
 from drehr_rag.stores import edge
 from drehr_rag.stores._payload import point_id
 from drehr_rag.stores.memory import MemoryStore
@@ -306,6 +309,7 @@ def test_deleted_text_leaves_the_files(tmp_path, what):
 DIES = """
 import os, pathlib, shutil, sys
 from drehr_rag.index import EhrIndex
+from drehr_rag.notes.readers import read_notes
 from drehr_rag.stores import edge
 from drehr_rag.stores._payload import point_id
 from drehr_rag.stores.memory import MemoryStore
@@ -387,6 +391,63 @@ def test_a_note_whose_text_is_taken_back_leaves_the_store(tmp_path, again):
         write()
         assert index.add(file).rejected >= 1
         assert index.facets("note_id", scope=EVERYBODY) == {"0": 1, "2": 1}
+
+
+@pytest.mark.parametrize("characters", [1, 10**6])
+def test_a_note_taken_back_later_in_the_same_run_leaves_too(tmp_path, monkeypatch, characters):
+    """Whether its chunks are written by then (a block a note) or still on their way."""
+    monkeypatch.setattr("drehr_rag.indexing.CHARACTERS", characters)
+    monkeypatch.setattr("drehr_rag.indexing.NOTES", 2 if characters == 1 else 64)
+    note = Note(note_id=1, patient_id="p", text=f"{SECRET} one.")
+    other = Note(note_id=2, patient_id="p", text="two.")
+    back = Reject("f", 9, "entered in error", "1", "p", retracted=True)
+    not_mine = Reject("f", 9, "entered in error", "2", "q", retracted=True)
+    with EhrIndex.open(tmp_path / "x.idx", encoder=HashEncoder()) as index:
+        report = index.add([note, other, back, not_mine])
+        assert (report.read, report.indexed, report.rejected) == (4, 2, 2)
+        assert index.facets("note_id", scope=EVERYBODY) == {"2": 1}
+        index.add([other, back, note])  # first taken back, then given again
+        assert index.facets("note_id", scope=EVERYBODY) == {"1": 1, "2": 1}
+    reasons = [row["reason"] for row in rejected(tmp_path / "x.idx")]
+    assert ["older version was removed" in reason for reason in reasons] == [True, False, False]
+    assert "drehr-rag delete --note 2" in reasons[1]
+
+
+def test_a_version_that_is_taken_back_and_given_again_in_one_batch(tmp_path):
+    note = Note(note_id=1, patient_id="p", text=f"{SECRET} one.")
+    back = Reject("f", 9, "entered in error", "1", "p", retracted=True)
+    with EhrIndex.open(tmp_path / "x.idx", encoder=HashEncoder()) as index:
+        index.add([note])
+        report = index.add([back, note])
+        assert (report.indexed, report.unchanged, report.rejected) == (1, 0, 1)
+        assert index.count(scope=EVERYBODY) == 1
+
+
+def test_what_stands_before_the_damage_is_kept(tmp_path):
+    """A file cut off in the middle: its whole lines are indexed, then the error is told."""
+    rows = [
+        {"note_id": i, "patient_id": "p", "text": f"note {i}. {SECRET} " * 9} for i in range(99)
+    ]
+    whole = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    file = tmp_path / "n.jsonl.gz"
+    file.write_bytes(whole[: len(whole) * 2 // 3])
+    with EhrIndex.open(tmp_path / "x.idx", encoder=HashEncoder()) as index:
+        with pytest.raises(NoteError, match=r"damaged after line \d+"):
+            index.add(file)
+        assert list(read_until_damage(file)) == [row["note_id"] for row in rows][: kept(index)]
+        assert 0 < kept(index) < 99
+
+
+def kept(index):
+    return len(index.facets("note_id", scope=EVERYBODY))
+
+
+def read_until_damage(file):
+    try:
+        for row in read_notes(file):
+            yield int(row.note_id)
+    except NoteError:
+        return
 
 
 def test_words_that_cleaning_takes_away_take_the_note_away(tmp_path):

@@ -280,7 +280,7 @@ def notes(count=40):
 
 def test_a_server_that_dies_in_the_middle_keeps_what_is_indexed(server, tmp_path, monkeypatch):
     monkeypatch.setattr("drehr_rag.indexing.NOTES", 8)
-    monkeypatch.setattr("drehr_rag.indexing.CHUNKS", 8)
+    monkeypatch.setattr("drehr_rag.indexing.CHARACTERS", 1)
     encoder = load(server, retries=0, concurrency=1)
     with EhrIndex.open(tmp_path / "x.idx", encoder=encoder) as index:
         real = encoder.encode_passages
