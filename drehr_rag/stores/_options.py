@@ -14,8 +14,9 @@ NARROW_ABOVE = 1024
 the time and 0.7 of the space (ECOSYSTEM.md section 2.4, measured)."""
 
 CANDIDATES = 512
-"""Candidates while the graph is searched: at 200,000 chunks .993 of the true first 10 and .987 of the
-first 100 are found in 5.4 ms; by the engine's default .940 and .885 in 1.7 ms (docs/scaling.md)."""
+"""Candidates while the graph is searched: at 200,000 chunks .993 of the true first 10 and .987 of
+the first 100 are found in 5.4 ms; by the engine's default .940 and .885 in 1.7 ms
+(docs/scaling.md)."""
 
 Positive = Annotated[int, Field(ge=1)]
 

@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from drehr_rag._arguments import needs_scope, positive
+from drehr_rag._arguments import MOST, needs_scope, positive
 from drehr_rag.errors import ScopeError, StoreError, UnknownName
 from drehr_rag.protocols import NoteState
 from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
@@ -292,20 +292,10 @@ class ScopedStore(ABC):
     def _groups(
         self, kind: str, vector: Any, where: Where, k: int, per_group: int
     ) -> list[list[Row]]:
-        """Best rows of the k best patients, best patient first; engines may know a shorter way.
-
-        Exact: first the patients, by asking again without those found; then each one's rows.
-        """
+        """Best rows of the k best patients, best patient first; engines may know a shorter way."""
         search: Any = self._nearest if kind == "dense" else self._matching
         vectors: Any = vector[None] if kind == "dense" else [vector]
-        best: list[str] = []
-        while len(best) < k:
-            rest = (*where, Except(PATIENT, frozenset(best)))
-            rows = search(vectors, rest, 4 * k * per_group)[0]
-            found = list(dict.fromkeys(payload[PATIENT] for payload, _ in rows))
-            best += found[: k - len(best)]
-            if len(rows) < 4 * k * per_group:
-                break
+        best = best_patients(lambda rest, limit: search(vectors, rest, limit)[0], where, k)
         return self._rows_of(best, kind, vector, where, per_group)
 
     def _rows_of(
@@ -314,8 +304,7 @@ class ScopedStore(ABC):
         """The best rows of each of these patients."""
         search: Any = self._nearest if kind == "dense" else self._matching
         vectors: Any = vector[None] if kind == "dense" else [vector]
-        wheres = [(*where, Among(PATIENT, frozenset({patient}))) for patient in patients]
-        return [search(vectors, one, per_group)[0] for one in wheres]
+        return [search(vectors, only(patient, where), per_group)[0] for patient in patients]
 
     @abstractmethod
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
@@ -385,6 +374,32 @@ class ScopedStore(ABC):
             narrow_enough = np.isfinite(vectors.astype(np.float32)).all()
         if not narrow_enough:
             raise StoreError("vectors hold numbers that are not finite in float32")
+
+
+def best_patients(search: Callable[[Where, int], Sequence[Row]], where: Where, k: int) -> list[str]:
+    """The k patients with the best rows, best first: exact where the search is.
+
+    Asks again without those found until there are enough, each time for four times as many rows.
+
+    Args:
+        search: Best rows under conditions, at most so many; payloads need only the patient's id.
+        where: Conditions.
+        k: At most so many patients.
+    """
+    best: list[str] = []
+    limit = 4 * k
+    while len(best) < k:
+        rows = search((*where, Except(PATIENT, frozenset(best))), limit)
+        best += list(dict.fromkeys(payload[PATIENT] for payload, _ in rows))[: k - len(best)]
+        if len(rows) < limit:
+            break
+        limit = min(4 * limit, MOST)
+    return best
+
+
+def only(patient: str, where: Where) -> Where:
+    """The conditions, and of this patient."""
+    return (*where, Among(PATIENT, frozenset({patient})))
 
 
 def _pages(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -26,7 +26,18 @@ from drehr_rag.stores._edge_models import conditions, create, put, to_point
 from drehr_rag.stores._manifest import REMEDY, checked, read_json, write_json
 from drehr_rag.stores._options import Access, Layout, layout_of
 from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
-from drehr_rag.stores._scoped import BRIEF, EXACT_BELOW, PAGE, Payload, Point, Row, ScopedStore
+from drehr_rag.stores._scoped import (
+    BRIEF,
+    EXACT_BELOW,
+    PAGE,
+    PATIENT,
+    Payload,
+    Point,
+    Row,
+    ScopedStore,
+    best_patients,
+    only,
+)
 from drehr_rag.stores._snapshot_file import pack, unpack
 from drehr_rag.stores._where import Where
 from drehr_rag.types import SparseVector, Vectors
@@ -315,13 +326,39 @@ class EdgeStore(ScopedStore):
     # -- the engine ----------------------------------------------------------------------------
 
     def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
-        return self._query([(v.tolist(), "dense") for v in vectors], where, k)
+        return self._query([(_engine_vector(vector), where) for vector in vectors], "dense", k)
 
     def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
-        sparse = [q.SparseVector(list(v.indices), list(v.values)) for v in vectors]
-        return self._query([(vector, "lexical") for vector in sparse], where, k)
+        return self._query([(_engine_vector(vector), where) for vector in vectors], "lexical", k)
 
-    def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
+    def _groups(
+        self, kind: str, vector: Any, where: Where, k: int, per_group: int
+    ) -> list[list[Row]]:
+        """The patients by their ids alone, then the rows of all of them."""
+        query = _engine_vector(vector)
+
+        def search(rest: Where, limit: int) -> list[Row]:
+            return self._query([(query, rest)], kind, limit, payload=[PATIENT])[0]
+
+        best = best_patients(search, where, k)
+        return self._rows_of(best, kind, vector, where, per_group)
+
+    def _rows_of(
+        self, patients: Sequence[str], kind: str, vector: Any, where: Where, per_group: int
+    ) -> list[list[Row]]:
+        """As elsewhere, in one request."""
+        query = _engine_vector(vector)
+        asked = [(query, only(patient, where)) for patient in patients]
+        return self._query(asked, kind, per_group)
+
+    def _query(
+        self,
+        asked: Sequence[tuple[Any, Where]],
+        using: str,
+        k: int,
+        *,
+        payload: bool | list[str] = True,
+    ) -> list[list[Row]]:
         shard = self._open()
         params = self._params(shard)
         requests = [
@@ -330,9 +367,9 @@ class EdgeStore(ScopedStore):
                 query=q.Query.Nearest(vector, using=using),
                 filter=conditions(where),
                 params=params,
-                with_payload=True,
+                with_payload=payload,
             )
-            for vector, using in vectors
+            for vector, where in asked
         ]
         found = shard.query_batch(q.QueryBatchRequest(requests))
         return [[(point.payload, point.score) for point in points] for points in found]
@@ -432,3 +469,9 @@ def _size(shard: Any) -> int:
     """How many chunks a shard holds; `count` would look at every one of them."""
     held: int = shard.info().points_count
     return held
+
+
+def _engine_vector(vector: Any) -> Any:
+    if isinstance(vector, SparseVector):
+        return q.SparseVector(list(vector.indices), list(vector.values))
+    return vector.tolist()

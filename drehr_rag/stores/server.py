@@ -32,9 +32,10 @@ from drehr_rag.stores._scoped import (
     Point,
     Row,
     ScopedStore,
+    only,
 )
 from drehr_rag.stores._server_snapshots import fetch_snapshot, send_snapshot
-from drehr_rag.stores._where import Among, Except, Where
+from drehr_rag.stores._where import Except, Where
 from drehr_rag.types import SparseVector, Vectors
 
 COUNTED_FOR = 60.0
@@ -166,8 +167,8 @@ class ServerStore(ScopedStore):
     ) -> list[list[Row]]:
         """As elsewhere, in one request."""
         query = vector.tolist() if kind == "dense" else sparse(vector)
-        wheres = [(*where, Among(PATIENT, frozenset({patient}))) for patient in patients]
-        return self._query([(query, kind, one) for one in wheres], per_group)
+        asked = [(query, kind, only(patient, where)) for patient in patients]
+        return self._query(asked, per_group)
 
     def _query(self, asked: Sequence[tuple[Any, str, Where]], k: int) -> list[list[Row]]:
         if not asked:
