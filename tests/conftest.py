@@ -37,7 +37,14 @@ def whole(tmp_path_factory):
     return {kind: save(place / kind) for kind, save in kinds.items()}
 
 
-KINDS = ["memory", "edge", "server-local", "server-loopback", "server-loopback-grpc", "server"]
+KINDS = [
+    "memory",
+    "edge",
+    "server-local",
+    "server-loopback",
+    pytest.param("server-loopback-grpc", marks=pytest.mark.slow),
+    "server",
+]
 
 
 class Stores:

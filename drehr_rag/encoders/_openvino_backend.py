@@ -1,5 +1,6 @@
 """Vectors by OpenVINO: the same weights, converted when loaded, on the processor."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -47,16 +48,20 @@ def _no_telemetry() -> Iterator[None]:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """The tracer warns of shapes that may vary, transformers of attributes that it looks at."""
-    logging = require("transformers.utils.logging", extra="local")
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
+    """The tracer warns of shapes that may vary, transformers of attributes that it looks at.
+
+    OpenVINO's converter sets the level of the root logger and leaves it so.
+    """
+    library = require("transformers.utils.logging", extra="local")
+    level, root_level = library.get_verbosity(), logging.root.level
+    library.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(level)
+        library.set_verbosity(level)
+        logging.root.setLevel(root_level)
 
 
 class OpenVinoBackend:

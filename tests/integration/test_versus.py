@@ -129,8 +129,8 @@ def test_meter_counts_what_the_model_reads():
 
 
 def test_memory_is_seen_while_it_is_held():
-    with Memory() as memory:
-        held = np.ones(8_000_000)  # 64 MB
+    with Memory() as memory:  # more than earlier tests can have left free in this process
+        held = np.ones(50_000_000)  # 400 MB
         memory._look()
         del held
     facts = memory.facts()

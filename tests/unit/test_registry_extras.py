@@ -49,7 +49,7 @@ def test_an_unknown_name_lists_the_known_and_suggests():
     with pytest.raises(UnknownName) as caught:
         find(ENCODERS, "ofline")
     message = str(caught.value)
-    assert "dr-ehr-small, offline" in message
+    assert "dr-ehr-small, medcpt, offline" in message
     assert "Did you mean 'offline'?" in message
     with pytest.raises(UnknownName) as caught:
         find(ENCODERS, "zzz")

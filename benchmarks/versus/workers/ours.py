@@ -15,11 +15,15 @@ from benchmarks.versus.workers.queries import K, show, timed
 from drehr_rag import AllPatients, EhrIndex
 from drehr_rag.encoders import load_encoder
 from drehr_rag.encoders._probes import TEXTS
-from drehr_rag.indexing import CHUNKS, IndexingRun
-from drehr_rag.protocols import Encoder
+from drehr_rag.engines import load_engine
+from drehr_rag.indexing import IndexingRun
+from drehr_rag.protocols import Encoder, Parts
 from drehr_rag.types import Chunk, Note
 
 WARM_UP = 64
+PORTION = 1024
+"""Texts a call: about as many as a block of notes has chunks."""
+
 PACKAGES = ("drehr-rag", "qdrant-edge-py", "sentence-transformers", "transformers", "torch")
 EVERYBODY = AllPatients(reason="benchmark")
 
@@ -78,8 +82,8 @@ def encode(job: Job) -> dict[str, Any]:
     texts = [row["text"] for row in job.rows()]
     with Clock() as clock:
         portions = [
-            encoder.encode_passages(texts[start : start + CHUNKS])
-            for start in range(0, len(texts), CHUNKS)
+            encoder.encode_passages(texts[start : start + PORTION])
+            for start in range(0, len(texts), PORTION)
         ]
     facts = {**clock.facts(), **meter.facts()}
     if "queries" in job.options:
@@ -97,8 +101,8 @@ def ingest(job: Job) -> dict[str, Any]:
         index = EhrIndex.open(job.folder / "store", encoder=encoder)
         run = IndexingRun(
             store=index._store,
-            encoder=encoder,
-            chunker=chunker,
+            engine=load_engine("local"),
+            parts=Parts(encoder, {}, chunker, "ready-made", {}, str(job.folder / "store")),
             rejects=job.folder / "rejects.jsonl",
         )
         report = run.add(chunker.notes())

@@ -150,7 +150,7 @@ def test_either_half_of_medcpt_may_be_nan(whole, tmp_path):
 def test_one_word_that_is_nan_stops_the_run_and_a_rerun_completes_it(whole, tmp_path, monkeypatch):
     """The probes do not meet it; what was indexed before stays, nothing of the batch is written."""
     monkeypatch.setattr("drehr_rag.indexing.NOTES", 1)
-    monkeypatch.setattr("drehr_rag.indexing.CHUNKS", 1)
+    monkeypatch.setattr("drehr_rag.indexing.CHARACTERS", 1)
     sound, gout = whole["bge"], 5 + WORDS.index("gout")
     broken = spoil(copy_of(sound, tmp_path), word=gout)
     notes = [
