@@ -1,5 +1,6 @@
 """Vectors by OpenVINO: the same weights, converted when loaded, on the processor."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -46,17 +47,26 @@ def _no_telemetry() -> Iterator[None]:
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
-    """The tracer warns of shapes that may vary, transformers of attributes that it looks at."""
-    logging = require("transformers.utils.logging", extra="local")
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
+def _logs_as_they_were() -> Iterator[None]:
+    """The converter silences the root logger, for good if it fails.
+
+    Beside it torch's tracer warns of shapes that may vary, and transformers of attributes that are
+    only looked at.
+    """
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters, root.handlers
+    root.filters, root.handlers = list(filters), list(handlers)
+    theirs = require("transformers.utils.logging", extra="local")
+    verbosity = theirs.get_verbosity()
+    theirs.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(level)
+        theirs.set_verbosity(verbosity)
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 class OpenVinoBackend:
@@ -114,7 +124,7 @@ class OpenVinoBackend:
                 "this model leaves its prompt out of the pooling, which only backend='torch' can"
             )
         example = tuple(features[name] for name in self._columns)
-        with _no_warnings():
+        with _logs_as_they_were():
             converted = library.convert_model(
                 _whole(self._model.eval(), self._columns), example_input=example
             )
