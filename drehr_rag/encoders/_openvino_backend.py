@@ -47,21 +47,26 @@ def _no_telemetry() -> Iterator[None]:
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
-    """The tracer warns of shapes that may vary, transformers of attributes that it looks at.
+def _logs_as_they_were() -> Iterator[None]:
+    """The converter silences the root logger, for good if it fails.
 
-    OpenVINO's converter sets the level of the root logger and leaves it so.
+    Beside it torch's tracer warns of shapes that may vary, and transformers of attributes that are
+    only looked at.
     """
-    library = require("transformers.utils.logging", extra="local")
-    level, root_level = library.get_verbosity(), logging.root.level
-    library.set_verbosity_error()
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters, root.handlers
+    root.filters, root.handlers = list(filters), list(handlers)
+    theirs = require("transformers.utils.logging", extra="local")
+    verbosity = theirs.get_verbosity()
+    theirs.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        library.set_verbosity(level)
-        logging.root.setLevel(root_level)
+        theirs.set_verbosity(verbosity)
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 class OpenVinoBackend:
@@ -119,7 +124,7 @@ class OpenVinoBackend:
                 "this model leaves its prompt out of the pooling, which only backend='torch' can"
             )
         example = tuple(features[name] for name in self._columns)
-        with _no_warnings():
+        with _logs_as_they_were():
             converted = library.convert_model(
                 _whole(self._model.eval(), self._columns), example_input=example
             )

@@ -141,8 +141,11 @@ class Impossible(torch.nn.Module):
 def test_a_model_that_openvino_runs_wrongly_or_not_at_all(model, module):
     pytest.importorskip("openvino")
     other = library.SentenceTransformer(modules=[*model, module()], device="cpu")
+    root = logging.getLogger()
+    before = root.level, list(root.filters), list(root.handlers)
     with pytest.raises(EncoderError, match=r"OpenVINO .*use backend='torch'"):
         OpenVinoBackend(other, precision="float32", batch_size=16)
+    assert (root.level, root.filters, root.handlers) == before  # it does not silence others
 
 
 def test_broken_weights_are_called_so(tmp_path):
