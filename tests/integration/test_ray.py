@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import asdict
@@ -176,6 +177,25 @@ def test_a_damaged_file_gives_what_stands_before_the_damage(ray_engine, tmp_path
         assert index.info()["notes"] == 5
 
 
+def test_sources_come_in_their_order_though_the_first_is_slow(ray_engine, tmp_path):
+    slow, quick = tmp_path / "slow.jsonl", write(tmp_path / "quick.jsonl", ward_rows()[5:9])
+    os.mkfifo(slow)
+
+    def fill():
+        time.sleep(3)
+        write(slow, ward_rows()[:5])
+
+    filling = threading.Thread(target=fill)
+    filling.start()
+    found = [
+        (source, [note.note_id for note in notes])
+        for source, notes in ray_engine.read([slow, quick], format="jsonl")
+    ]
+    filling.join()
+    ids = [note.note_id for note in ward.notes()[:9]]
+    assert found == [(slow, ids[:5]), (quick, ids[5:])]
+
+
 def test_an_encoder_that_no_worker_can_load_is_refused(ray_engine, tmp_path):
     class Salted(HashEncoder):
         """Made in this process, under the name of another."""
@@ -290,6 +310,16 @@ def test_ray_listens_to_this_machine_alone_and_keeps_its_files_to_itself(ray_eng
 # --- kills, from the command line
 
 
+LINGER = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""Agents of Ray, which hold no note: for 60 s they try to tell a dead server of the death."""
+
+
+def name_of(process):
+    """None once it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.name() if process.status() != psutil.STATUS_ZOMBIE else None
+
+
 def descendants(pid):
     return psutil.Process(pid).children(recursive=True)
 
@@ -377,9 +407,7 @@ def test_a_killed_driver_leaves_no_process_and_goes_on_where_it_was(run, ray_eng
     assert {"raylet", "gcs_server"} <= {process.name() for process in rays}
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    _, left = psutil.wait_procs(rays, timeout=15)
-    # two agents of Ray, which hold no note, try for 60 s more to tell a dead server
-    assert {process.name() for process in left} <= {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+    wait_for(lambda: all(name in LINGER for name in map(name_of, rays) if name), 30)
     with EhrIndex.open(folder, encoder="hash-plugin") as index:
         written = index.info()["notes"]
         report = index.add(source, engine=ray_engine)
