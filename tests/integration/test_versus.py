@@ -212,9 +212,8 @@ def test_quick_runs_without_the_competitors(shared_data, tmp_path):
         assert run.returncode == 0, run.stderr
         facts[script] = json.loads(file.read_text())[script]
         assert "verdict" in run.stdout
-        if script != "encode":
-            assert run.stdout.count("make bench-versus") >= 2
-    text = page.read_text()
+    text = page.read_text()  # a terminal may break the words in a narrow cell
+    assert text.count("make bench-versus") >= 4
     assert "nan" not in text
     assert text.count("QUICK RUN") == 3
     assert not (work / "venv").exists()
