@@ -22,11 +22,13 @@ def recognise(path: Path) -> str:
     """The name of the format that a file or folder is in.
 
     Raises:
-        NoteError: There is no such file.
+        NoteError: There is no such file, or it is a pipe, which cannot be read twice.
         UnknownName: No reader knows it.
     """
     if not path.exists():
         raise NoteError(f"there is no file or folder {path}")
+    if path.is_fifo():
+        raise NoteError(f"{path} is a pipe, so its format cannot be told: name it (format)")
     start = "" if path.is_dir() else head(path)
     known = names(__name__)
     for name in [n for n in known if n not in ORDER] + [n for n in ORDER if n in known]:

@@ -12,6 +12,8 @@ from drehr_rag.errors import NoteError
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's bytes, unzipped if it is gzipped (by its first bytes, not its name).
 
+    A pipe will do: nothing is read twice.
+
     Raises:
         NoteError: There is no such file, or it may not be read.
     """
@@ -19,9 +21,8 @@ def open_bytes(path: Path) -> IO[bytes]:
         raw = path.open("rb")
     except OSError as problem:
         raise NoteError(f"cannot read {path}: {problem.strerror}") from problem
-    magic = raw.read(2)
-    raw.seek(0)
-    return gzip.open(raw) if magic == b"\x1f\x8b" else raw  # type: ignore[return-value]
+    gzipped = raw.peek(2).startswith(b"\x1f\x8b")
+    return gzip.open(raw) if gzipped else raw  # type: ignore[return-value]
 
 
 def head(path: Path, size: int = 4096) -> str:

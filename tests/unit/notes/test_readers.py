@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import os
+import threading
 import tracemalloc
 from datetime import datetime
 from itertools import islice
@@ -533,3 +535,17 @@ def test_a_note_remembers_where_it_was_read(write):
 def test_times_that_mean_more_than_a_day_are_refused(write, time):
     _, (reject,) = split(write("a.jsonl", jsonl({**ROW, "written_at": time})))
     assert "is not a date" in reject.reason
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path):
+    """As of `drehr-rag index <(zcat notes.gz)`."""
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    row = {"note_id": "n1", "patient_id": "p1", "text": "Chest pain."}
+    filling = threading.Thread(target=pipe.write_text, args=(json.dumps(row) + "\n",))
+    filling.start()
+    notes = list(read_notes(pipe, format="jsonl"))
+    filling.join()
+    assert [note.note_id for note in notes] == ["n1"]
+    with pytest.raises(NoteError, match="is a pipe, so its format cannot be told: name it"):
+        list(read_notes(pipe))
