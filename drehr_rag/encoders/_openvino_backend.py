@@ -108,11 +108,10 @@ class OpenVinoBackend:
 
     def vectors(self, texts: Sequence[str], prompt: str) -> NDArray[Any]:
         """Shape (texts, dimension), any length."""
-        order = np.argsort([-len(text) for text in texts], kind="stable")
         out = np.zeros((len(texts), self._model.get_embedding_dimension()), dtype=np.float32)
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
-            features = self._model.preprocess([texts[i] for i in rows], prompt=prompt)
+        for start in range(0, len(texts), self._batch_size):
+            rows = slice(start, start + self._batch_size)
+            features = self._model.preprocess(list(texts[rows]), prompt=prompt)
             columns = [features[name].numpy() for name in self._columns]
             self._queue.start_async(columns, (out, rows))
         self._queue.wait_all()
@@ -151,7 +150,7 @@ class OpenVinoBackend:
             )
 
 
-def _keep(request: Any, place: tuple[NDArray[Any], NDArray[Any]]) -> None:
+def _keep(request: Any, place: tuple[NDArray[Any], slice]) -> None:
     out, rows = place
     out[rows] = request.get_output_tensor(0).data
 

@@ -61,7 +61,11 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def _vectors(self, texts: Sequence[str], *, query: bool) -> NDArray[Any]:
-        """One raw vector a text, any length; the model cuts texts that are too long."""
+        """One raw vector a text, any length; the model cuts texts that are too long.
+
+        The texts come longest first, in tokens: what stands together makes a batch with little
+        padding.
+        """
 
     # -- the two verbs -----------------------------------------------------------------------
 
@@ -142,8 +146,22 @@ class TextEncoder(ABC):
             logger.warning(
                 "%s cut %d of %d texts at %d tokens", self.name, len(long), len(texts), room
             )
+        return self._unit(self._longest_first(texts, counts, query=query))
+
+    def _longest_first(
+        self, texts: Sequence[str], counts: Sequence[int], *, query: bool
+    ) -> NDArray[Any]:
+        """The vectors, computed in the order of the texts' tokens.
+
+        By characters, as sentence-transformers sorts, batches of 16 clinical chunks were 23 %
+        padding, by tokens 1 %; encoding took 19 % less time (docs/measurements.md).
+        """
+        order = np.argsort(-np.asarray(counts), kind="stable")
         with self._lock:
-            return self._unit(self._vectors(texts, query=query))
+            vectors = self._vectors([texts[i] for i in order], query=query)
+        out = np.empty_like(vectors)
+        out[order] = vectors
+        return out
 
     def _in_parts(self, texts: Sequence[str], counts: Sequence[int], *, query: bool) -> Vectors:
         parts: list[str] = []
@@ -152,10 +170,10 @@ class TextEncoder(ABC):
             pieces = [text] if count <= self._room[query] else self._pieces(text, self._room[query])
             parts += pieces
             owner += [i] * len(pieces)
-        with self._lock:
-            vectors = self._unit(self._vectors(parts, query=query))
+        lengths = self.count_tokens(parts)
+        vectors = self._unit(self._longest_first(parts, lengths, query=query))
         total = np.zeros((len(texts), vectors.shape[1]), dtype=np.float64)
-        np.add.at(total, owner, vectors * np.array(self.count_tokens(parts))[:, None].clip(1))
+        np.add.at(total, owner, vectors * np.array(lengths)[:, None].clip(1))
         return self._unit(total)
 
     def _pieces(self, text: str, room: int) -> list[str]:

@@ -41,11 +41,10 @@ class TorchBackend:
             EncoderError: A process could not be started, or died.
         """
         if len(self._devices) == 1 or len(texts) <= ALONE * len(self._devices):
-            return self._encode(texts, prompt, device=self._devices[0])
-        order = np.argsort([-len(text) for text in texts], kind="stable")
+            return self._batches(texts, prompt)
         try:
             self._pool = self._pool or self._started()
-            made = self._encode([texts[i] for i in order], prompt, pool=self._pool)
+            return self._encode(texts, prompt, pool=self._pool)
         except (RuntimeError, EOFError, OSError) as problem:
             self._stop()
             said = str(problem).partition(". ")[0]  # what follows is advice on the pool
@@ -53,9 +52,13 @@ class TorchBackend:
                 f"encoding in {len(self._devices)} processes failed: {said} (a script that starts "
                 f"processes needs: if __name__ == '__main__')"
             ) from problem
-        out = np.empty_like(made)
-        out[order] = made
-        return out
+
+    def _batches(self, texts: Sequence[str], prompt: str) -> NDArray[Any]:
+        """One call a batch: given all texts, the library would sort them by characters."""
+        starts = range(0, len(texts), self._batch_size)
+        batches = [texts[start : start + self._batch_size] for start in starts]
+        device = self._devices[0]
+        return np.concatenate([self._encode(some, prompt, device=device) for some in batches])
 
     def _encode(self, texts: Sequence[str], prompt: str, **where: Any) -> NDArray[Any]:
         vectors: NDArray[Any] = self._model.encode(

@@ -7,8 +7,31 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 
-class Meter:
-    """Stands in one method, and where every sentence-transformers model tokenises its batches.
+class Stopwatch:
+    """Stands in a method of an object and times it.
+
+    Attributes:
+        seconds: Spent in the method.
+        cpu_seconds: Of all this process's threads meanwhile.
+    """
+
+    def __init__(self, owner: Any, method: str) -> None:
+        """Take the method's place."""
+        self._work = getattr(owner, method)
+        self.seconds, self.cpu_seconds = 0.0, 0.0
+        setattr(owner, method, self._timed)
+
+    def _timed(self, *arguments: Any, **options: Any) -> Any:
+        started, cpu = perf_counter(), process_time()
+        try:
+            return self._work(*arguments, **options)
+        finally:
+            self.seconds += perf_counter() - started
+            self.cpu_seconds += process_time() - cpu
+
+
+class Meter(Stopwatch):
+    """Also stands where every sentence-transformers model tokenises its batches.
 
     Args:
         owner: The object whose method turns texts into vectors.
@@ -17,8 +40,6 @@ class Meter:
             the model again); they are timed with the rest and counted apart.
 
     Attributes:
-        seconds: Spent in the method.
-        cpu_seconds: Of all this process's threads meanwhile.
         texts: Passages that the model read.
         tokens: Tokens of them, special tokens included, padding not.
         beside_tokens: Tokens of the texts beside.
@@ -26,9 +47,9 @@ class Meter:
 
     def __init__(self, owner: Any, method: str, *, beside: Collection[str] = ()) -> None:
         """Take the methods' places."""
-        self._work, self._preprocess = getattr(owner, method), SentenceTransformer.preprocess
+        super().__init__(owner, method)
+        self._preprocess = SentenceTransformer.preprocess
         self._beside = frozenset(beside)
-        self.seconds, self.cpu_seconds = 0.0, 0.0
         self.texts, self.tokens, self.beside_tokens = 0, 0, 0
         meter = self
 
@@ -38,7 +59,6 @@ class Meter:
             return features
 
         SentenceTransformer.preprocess = preprocess  # the class's: a library may load a second one
-        setattr(owner, method, self._timed)
 
     def facts(self) -> dict[str, Any]:
         """What was counted."""
@@ -56,11 +76,3 @@ class Meter:
         else:
             self.texts += len(inputs)
             self.tokens += tokens
-
-    def _timed(self, *arguments: Any, **options: Any) -> Any:
-        started, cpu = perf_counter(), process_time()
-        try:
-            return self._work(*arguments, **options)
-        finally:
-            self.seconds += perf_counter() - started
-            self.cpu_seconds += process_time() - cpu

@@ -355,3 +355,21 @@ def test_options_for_an_encoder_that_is_loaded_are_refused(tmp_path, made):
         EhrIndex.open(
             tmp_path / "x.idx", encoder=HashEncoder(), encoder_options={"backend": "torch"}
         )
+
+
+def test_texts_of_like_length_stand_together(folder, monkeypatch):
+    """By tokens: characters say little of text in capitals, with numbers or unknown words."""
+    encoder = load_encoder(f"sentence-transformer:{folder}")
+    given = []
+
+    def seen(texts, *, query):
+        given.append(texts)
+        return vectors(texts, query=query)
+
+    vectors = encoder._vectors
+    monkeypatch.setattr(encoder, "_vectors", seen)
+    found = encoder.encode_passages(MANY)
+    [counts] = [encoder.count_tokens(texts) for texts in given]
+    assert counts == sorted(counts, reverse=True) and len(set(counts)) > 20
+    for place in range(0, len(MANY), 29):
+        assert found[place] @ encoder.encode_passages([MANY[place]])[0] > 0.9999
