@@ -359,26 +359,23 @@ class EdgeStore(ScopedStore):
         *,
         payload: bool | list[str] = True,
     ) -> list[list[Row]]:
-        shard = self._open()
-        params = self._params(shard)
+        params = {where: self._params(where) for where in {where for _, where in asked}}
         requests = [
             q.QueryRequest(
                 limit=k,
                 query=q.Query.Nearest(vector, using=using),
                 filter=conditions(where),
-                params=params,
+                params=params[where],
                 with_payload=payload,
             )
             for vector, where in asked
         ]
-        found = shard.query_batch(q.QueryBatchRequest(requests))
+        found = self._open().query_batch(q.QueryBatchRequest(requests))
         return [[(point.payload, point.score) for point in points] for points in found]
 
-    def _params(self, shard: Any) -> Any:
+    def _params(self, where: Where) -> Any:
         access = self._access
-        exact = access.exact
-        if exact is None:
-            exact = _size(shard) < EXACT_BELOW
+        exact = self._are_few(where) if access.exact is None else access.exact
         quantised = q.QuantizationSearchParams(
             ignore=exact, rescore=True, oversampling=access.oversampling
         )
@@ -387,6 +384,14 @@ class EdgeStore(ScopedStore):
             hnsw_ef=None if exact else access.hnsw_ef,
             quantization=quantised if self.layout.quantisation else None,
         )
+
+    def _are_few(self, where: Where) -> bool:
+        """Whether so few chunks meet the conditions that looking at all of them is best."""
+        shard = self._open()
+        if _size(shard) < EXACT_BELOW:
+            return True
+        about = q.CountRequest(exact=False, filter=conditions(where))
+        return bool(where) and bool(shard.count(about) < EXACT_BELOW)
 
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
         offset = None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import make_chunk, put, random_sparse, random_vectors
 
-from drehr_rag.stores import edge, open_store
+from drehr_rag.stores import Access, edge, open_store
 from drehr_rag.types import AllPatients, Cohort, Filters, Patient
 
 EVERYBODY = AllPatients(reason="test")
@@ -107,3 +107,46 @@ def test_chunks_are_found_by_id_without_an_index_of_ids(folder, large):
         assert [c.chunk_id for c in store.get(ids, scope=Patient("p7"))] == ["c7", "c7"]
         store.delete_patient("p7")
         assert [c.chunk_id for c in store.get(ids, scope=EVERYBODY)] == ["c2000", "c59"]
+
+
+def share_found(store, scope, k=100):
+    """The share of the k best that dense search finds, over 20 queries."""
+    queries = random_vectors(np.random.default_rng(9), 20, DIMENSION)
+    dense = random_vectors(np.random.default_rng(0), COUNT, DIMENSION)
+    inside = [i for i, c in enumerate(some_chunks(range(COUNT))) if in_scope(c, scope)]
+    found = 0
+    for query, hits in zip(queries, store.search_dense(queries, scope=scope, k=k), strict=True):
+        best = np.sort(dense[inside] @ query)[-k]
+        found += sum(hit.score >= best - 1e-5 for hit in hits)
+    return found / (k * len(queries))
+
+
+def in_scope(chunk, scope):
+    return scope == EVERYBODY or chunk.patient_id in scope.patient_ids
+
+
+def test_a_cohort_below_the_limit_is_searched_exactly(folder, monkeypatch):
+    monkeypatch.setattr(edge, "EXACT_BELOW", 2_900)
+    cohort = Cohort([f"p{i}" for i in range(55)])
+    with open_store(str(folder), access=Access(hnsw_ef=16)) as store:
+        assert store.count(scope=cohort) == 2_750, "above the engine's own limit for a scan, 2,500"
+        assert share_found(store, EVERYBODY) < 0.99, "the graph was not used, so this shows nothing"
+        assert share_found(store, cohort) == 1
+
+
+def test_more_candidates_find_more(folder, large):
+    with open_store(str(folder)) as store:
+        usual = share_found(store, EVERYBODY)
+    with open_store(str(folder), access=Access(hnsw_ef=16)) as store:
+        assert share_found(store, EVERYBODY) < usual < 1
+
+
+def test_patients_of_a_large_store(folder, large):
+    """Each patient of some has 50 chunks: more patients are asked for than one round can find."""
+    query = random_vectors(np.random.default_rng(9), 1, DIMENSION)[0]
+    with open_store(str(folder)) as store:
+        groups = store.patients_dense(query, scope=EVERYBODY, k=100, per_patient=2)
+        assert len({group.patient_id for group in groups}) == len(groups) == 59
+        for group in groups[:5]:
+            alone = store.search_dense(query[None], scope=Patient(group.patient_id), k=2)[0]
+            assert [hit.chunk for hit in group.hits] == [hit.chunk for hit in alone]
