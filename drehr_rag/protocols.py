@@ -155,8 +155,21 @@ class Store(Protocol):
         dense: Vectors,
         sparse: Sequence[SparseVector],
         digests: Mapping[str, tuple[str, int]],
+        *,
+        scope: Scope | None = None,
     ) -> None:
-        """Write chunks; `digests` gives each note's digest and number of chunks."""
+        """Write chunks, inside the scope if one is given.
+
+        `digests` gives each note's digest and number of chunks.
+        """
+        ...
+
+    def scan(self, *, scope: Scope, filters: Filters) -> Iterator[Chunk]:
+        """Every chunk in scope, in no order."""
+        ...
+
+    def delete(self, *, scope: Scope, filters: Filters) -> int:
+        """Delete the chunks in scope; returns how many."""
         ...
 
     def drop_stale(self, digests: Mapping[str, str]) -> None:

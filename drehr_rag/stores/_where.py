@@ -109,4 +109,7 @@ def _of_filters(filters: Filters) -> list[Among | Between]:
     if filters.since is not None or filters.until is not None:
         low, high = (None if t is None else timestamp(t) for t in (filters.since, filters.until))
         conditions.append(Between("written_ts", low, high))
+    for field in ("patient_id", "encounter_id", "note_id", "chunk_id"):
+        if (ids := getattr(filters, f"{field}s")) is not None:
+            conditions.append(Among(field, frozenset(ids)))
     return conditions
