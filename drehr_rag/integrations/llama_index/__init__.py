@@ -6,5 +6,6 @@ require("llama_index.core", extra="llama-index")
 
 from drehr_rag.integrations.llama_index.embedding import DrEhrEmbedding  # noqa: E402
 from drehr_rag.integrations.llama_index.retriever import DrEhrRetriever, PatientNodes  # noqa: E402
+from drehr_rag.integrations.llama_index.vector_store import DrEhrVectorStore  # noqa: E402
 
-__all__ = ["DrEhrEmbedding", "DrEhrRetriever", "PatientNodes"]
+__all__ = ["DrEhrEmbedding", "DrEhrRetriever", "DrEhrVectorStore", "PatientNodes"]
