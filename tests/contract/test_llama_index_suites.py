@@ -1,13 +1,11 @@
 """Our own LlamaIndex classes pass the suites that we offer to others; broken ones do not."""
 
 import asyncio
-import hashlib
 
 import pytest
-from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.vector_stores import SimpleVectorStore
 
-from drehr_rag.integrations.llama_index import DrEhrEmbedding, DrEhrVectorStore
+from drehr_rag.integrations.llama_index import DrEhrEmbedding, DrEhrNodeParser, DrEhrVectorStore
 from drehr_rag.testing import HashEncoder
 from drehr_rag.testing.llama_index import EmbeddingSuite, IngestionSuite, VectorStoreSuite
 from drehr_rag.types import AllPatients, Patient
@@ -86,14 +84,10 @@ class TestStoreInMemory(InMemory, VectorStoreSuite):
     pass
 
 
-def by_place(number, document):
-    return f"{document.node_id}-{hashlib.sha256(document.text.encode()).hexdigest()[:8]}-{number}"
-
-
 class OurIngestion:
     def transformations(self):
-        splitter = SentenceSplitter(chunk_size=64, chunk_overlap=0, id_func=by_place)
-        return [splitter, DrEhrEmbedding(encoder=self.encoder)]
+        parser = DrEhrNodeParser(encoder=self.encoder, chunker_options={"target_tokens": 50})
+        return [parser, DrEhrEmbedding(encoder=self.encoder)]
 
 
 class TestIngestionInAFolder(OurIngestion, InAFolder, IngestionSuite):

@@ -29,6 +29,22 @@ class EncoderByName(BaseModel):
     made_with: str | None = Field(default=None, exclude=True, repr=False)
     _encoder: Encoder | None = PrivateAttr(default=None)
 
+    def __init__(
+        self,
+        model_name: str = "dr-ehr-small",
+        *,
+        encoder: Encoder | None = None,
+        device: str | None = None,
+        encoder_options: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        """Load the encoder, unless this process has it: one that cannot be had is told now."""
+        options = {**(encoder_options or {}), **({"device": device} if device else {})}
+        name = model_name if encoder is None else encoder.name
+        super().__init__(model_name=name, encoder_options=options, **settings)
+        self._encoder = encoder
+        _ = self.encoder
+
     @property
     def encoder(self) -> Encoder:
         """The encoder, loaded now if it was not.

@@ -69,7 +69,7 @@ def known_to_the_store(
     """The ids, and the part of the filters that a store has an index for.
 
     It lets through all that the filters do, or more: only what must hold in any case counts,
-    which is equality, at the top, joined by "and".
+    which is equality, at the top, joined by "and". `keep` has checked the filters before.
     """
     ids = Filters(note_ids=note_ids, chunk_ids=chunk_ids)
     if filters is None or filters.condition not in (None, FilterCondition.AND):

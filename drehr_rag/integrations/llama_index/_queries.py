@@ -32,6 +32,7 @@ def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
         known = ", ".join(mode.value for mode in _MODES)
         raise BadArgument(f"this vector store has no mode {query.mode!r}: it has {known}")
     mode = _MODES[VectorStoreQueryMode(query.mode)]
+    passes = keep(query.filters)  # first, since it checks them
     return {
         "mode": mode,
         "words": query.query_str,
@@ -41,7 +42,7 @@ def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
             note_ids=_ids(query.doc_ids, "doc_ids"),
             chunk_ids=_ids(query.node_ids, "node_ids") or None,
         ),
-        "keep": keep(query.filters),
+        "keep": passes,
         "k": _how_many(query, mode),
         "dense_share": _share(query.alpha),
     }
@@ -68,7 +69,8 @@ def _vector(embedding: list[float] | None) -> Vectors | None:
     if embedding is None:
         return None
     try:
-        return np.asarray(embedding, dtype=np.float32).reshape(-1)
+        with np.errstate(over="ignore"):
+            return np.asarray(embedding, dtype=np.float32).reshape(-1)
     except (ValueError, TypeError):
         raise BadArgument("query_embedding is a list of numbers") from None
 

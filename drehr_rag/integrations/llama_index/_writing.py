@@ -97,11 +97,13 @@ def _dense(nodes: Sequence[BaseNode]) -> Vectors:
         if not node.embedding:
             raise BadArgument(f"node {node.node_id!r} has no embedding: run the embedding model")
     try:
-        rows = np.array([node.embedding for node in nodes], dtype=np.float32)
-    except (ValueError, TypeError, OverflowError):
+        with np.errstate(over="ignore"):
+            rows = np.array([node.embedding for node in nodes], dtype=np.float32)
+    except ValueError:
         raise BadArgument("the embeddings of these nodes are not of one length") from None
-    if len(nodes) and not np.linalg.norm(rows, axis=1).all():
-        raise BadArgument("an embedding is zero, which has no direction")
+    lengths = np.abs(rows).sum(axis=-1)
+    if not (np.isfinite(lengths).all() and lengths.all()):
+        raise BadArgument("an embedding is zero or not finite")
     return rows
 
 

@@ -59,14 +59,15 @@ class DrEhrEmbedding(EncoderByName, BaseEmbedding):
         **settings: Any,
     ) -> None:
         """Load the encoder, unless this process has it."""
-        options = {**(encoder_options or {}), **({"device": device} if device else {})}
-        if encoder is not None:
-            model_name = encoder.name
-        super().__init__(model_name=model_name, encoder_options=options, **settings)
-        self._encoder = encoder
+        super().__init__(
+            model_name,
+            encoder=encoder,
+            device=device,
+            encoder_options=encoder_options,
+            **settings,
+        )
         refuse_tracing(self.callback_manager)
         self.embeddings_cache = embeddings_cache
-        _ = self.encoder  # a model that cannot be had is told now
 
     def __setattr__(self, name: str, value: Any) -> None:
         """A cache is used by this class alone: LlamaIndex would key it by the text."""
