@@ -145,6 +145,10 @@ class Store(Protocol):
         """Chunks per value of a field, most frequent first."""
         ...
 
+    def vectors(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, Vectors]:
+        """The dense vectors of those of the chunks that exist in scope."""
+        ...
+
     def note_states(self, note_ids: Sequence[str]) -> dict[str, NoteState]:
         """What is held of these notes; those unknown are absent."""
         ...

@@ -208,6 +208,25 @@ class ScopedStore(ABC):
             return iter(())
         return map(to_chunk, self._inside(self._scroll(where), where))
 
+    @needs_scope
+    def vectors(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, Vectors]:
+        """The dense vectors, shape (dimension,), of those of the chunks that exist in scope.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope)
+        if where is None:
+            return {}
+        found: dict[str, Vectors] = {}
+        for some in _pages(chunk_ids):
+            condition = (*where, Among("chunk_id", frozenset(some)))
+            for payload, vector in self._dense(condition):
+                if not admits(condition, payload):
+                    raise ScopeError("the engine returned a chunk outside the scope: withheld")
+                found[payload["chunk_id"]] = np.asarray(vector, dtype=np.float32)
+        return found
+
     # -- writing (what names notes, not people, needs no scope) -------------------------------
 
     def note_states(self, note_ids: Sequence[str]) -> dict[str, NoteState]:
@@ -338,6 +357,10 @@ class ScopedStore(ABC):
     @abstractmethod
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
         """Payloads that meet the conditions; `brief`: only the fields of `BRIEF`."""
+
+    @abstractmethod
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        """Payloads that meet the conditions, with their dense vectors."""
 
     @abstractmethod
     def _count(self, where: Where) -> int: ...

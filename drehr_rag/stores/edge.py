@@ -287,6 +287,14 @@ class EdgeStore(ScopedStore):
         return [[(point.payload, point.score) for point in points] for points in found]
 
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
+        fields = list(BRIEF) if brief else True
+        yield from (point.payload for point in self._each(where, fields, vectors=False))
+
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        points = self._each(where, True, vectors=["dense"])
+        yield from ((point.payload, point.vector["dense"]) for point in points)
+
+    def _each(self, where: Where, fields: Any, *, vectors: Any) -> Iterator[Any]:
         offset = None
         while True:
             points, offset = self._open().scroll(
@@ -294,11 +302,11 @@ class EdgeStore(ScopedStore):
                     offset=offset,
                     limit=PAGE,
                     filter=_filter(where),
-                    with_payload=list(BRIEF) if brief else True,
-                    with_vector=False,
+                    with_payload=fields,
+                    with_vector=vectors,
                 )
             )
-            yield from (point.payload for point in points)
+            yield from points
             if offset is None:
                 return
 

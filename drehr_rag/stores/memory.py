@@ -77,6 +77,9 @@ class MemoryStore(ScopedStore):
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
         yield from (point[3] for point in self._select(where))
 
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        yield from ((point[3], point[1]) for point in self._select(where))
+
     def _count(self, where: Where) -> int:
         return len(self._select(where))
 

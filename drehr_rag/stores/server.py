@@ -142,6 +142,14 @@ class ServerStore(ScopedStore):
         return [[(p.payload, p.score) for p in answer.points] for answer in found]
 
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
+        fields = list(BRIEF) if brief else True
+        yield from (point.payload for point in self._each(where, fields, vectors=False))
+
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        points = self._each(where, True, vectors=["dense"])
+        yield from ((point.payload, point.vector["dense"]) for point in points)
+
+    def _each(self, where: Where, fields: Any, *, vectors: Any) -> Iterator[Any]:
         offset = None
         while True:
             points, offset = self._call(
@@ -150,9 +158,10 @@ class ServerStore(ScopedStore):
                 scroll_filter=_filter(where),
                 limit=PAGE,
                 offset=offset,
-                with_payload=list(BRIEF) if brief else True,
+                with_payload=fields,
+                with_vectors=vectors,
             )
-            yield from (point.payload for point in points)
+            yield from points
             if offset is None:
                 return
 

@@ -206,6 +206,7 @@ def test_nothing_comes_from_outside(wards, seed, scope, given_filters, query, k,
     everything = [chunk.chunk_id for chunk in ward.chunks]
     assert {chunk.chunk_id for chunk in index.get(everything, scope=scope)} == mine
     assert {chunk.chunk_id for chunk in index.store.scan(scope=scope)} == mine
+    assert set(index.store.vectors(everything, scope=scope)) == mine
 
 
 def test_every_public_method_is_covered_here():
@@ -222,6 +223,7 @@ def test_every_public_method_is_covered_here():
         "count",
         "facets",
         "scan",
+        "vectors",
     }
     writes = {"note_states", "upsert", "drop_stale", "delete", "delete_notes", "delete_patient"}
     neither = {"optimise", "purge", "close", "manifest"}
@@ -259,6 +261,8 @@ def test_an_engine_that_forgets_the_filter_is_caught(wards, monkeypatch):
         ward.store.get([chunk.chunk_id for chunk in ward.chunks], scope=scope)
     with pytest.raises(ScopeError, match="outside the scope"):
         list(ward.store.scan(scope=scope))
+    with pytest.raises(ScopeError, match="outside the scope"):
+        ward.store.vectors([chunk.chunk_id for chunk in ward.chunks], scope=scope)
     with pytest.raises(ScopeError, match="outside the scope"):
         ward.store.delete(scope=scope)
 

@@ -172,6 +172,7 @@ def test_only_a_scope_is_a_scope(new_store, no_scope):
         lambda **k: store.count(**k),
         lambda **k: store.facets("section", **k),
         lambda **k: store.scan(**k),
+        lambda **k: store.vectors(["c1"], **k),
         lambda **k: store.delete(**k),
     ):
         with pytest.raises(ScopeRequired, match="Patient"):
@@ -207,6 +208,22 @@ def test_get_keeps_order_and_leaves_out_what_is_not_in_scope(new_store):
     got = store.get(["c6", "c1", "c2", "missing", "c1"], scope=Patient("p1"))
     assert [chunk.chunk_id for chunk in got] == ["c6", "c1", "c1"]
     assert got[1] == ward()[0][1]
+
+
+def test_vectors_come_back_from_inside_the_scope_only(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    for scope in SCOPES:
+        found = store.vectors(["c6", "missing", "c1", "c2", "c1", "c9"], scope=scope)
+        seen = {chunk.chunk_id for chunk in store.get(["c6", "c1", "c2", "c9"], scope=scope)}
+        assert set(found) == seen
+        for chunk_id, vector in found.items():
+            np.testing.assert_allclose(vector, dense[int(chunk_id[1:])], atol=1e-6)
+            assert vector.dtype == np.float32
+    assert store.vectors([], scope=EVERYBODY) == {}
+    with pytest.raises(ScopeRequired, match="scope="):
+        store.vectors(["c1"])
 
 
 def test_writing_twice_changes_nothing(new_store):
