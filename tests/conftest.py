@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from framework_notes import few_notes
 from qdrant_client import QdrantClient
 
+from drehr_rag import EhrIndex
 from drehr_rag.stores import open_store
 from drehr_rag.stores.server import ServerStore
+from drehr_rag.testing import HashEncoder
 from drehr_rag.types import Chunk, SparseVector
 
 ROOT = Path(__file__).parents[1]
@@ -102,3 +105,18 @@ def put(store, chunks, dense, sparse, digest="d"):
     for chunk in chunks:
         of[chunk.note_id] += 1
     store.upsert(chunks, dense, sparse, {note: (digest, count) for note, count in of.items()})
+
+
+@pytest.fixture(autouse=True)
+def no_tracing(monkeypatch):
+    """Whatever the machine that runs the tests has set: nothing is sent anywhere."""
+    for name in [n for n in os.environ if n.startswith(("LANGSMITH_", "LANGCHAIN_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def few():
+    """An index of a few notes, in memory."""
+    with EhrIndex.open(":memory:", encoder=HashEncoder(dimension=64)) as index:
+        index.add(few_notes())
+        yield index

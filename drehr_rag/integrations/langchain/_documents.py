@@ -1,0 +1,138 @@
+"""LangChain's documents as our chunks, and back: what comes out equals what went in."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from math import isfinite
+from typing import Any
+
+from langchain_core.documents import Document
+
+from drehr_rag.errors import BadArgument
+from drehr_rag.notes.sections import canonical
+from drehr_rag.types import Chunk, as_id, as_time
+
+FIELDS = ("note_id", "patient_id", "encounter_id", "note_type", "section")
+"""Fields of a chunk that stand in a document's metadata under the same name, where known; with
+them `written_at` as ISO 8601 text, and `start` and `end` in the raw note."""
+
+MARK = "langchain_document"
+"""Key in a chunk's metadata: it was a document, whose metadata goes back as it came."""
+
+HALF = "holds half of a surrogate pair, which cannot be stored"
+
+DEEPEST = 64
+"""Levels of nesting that metadata may have."""
+
+
+def to_document(chunk: Chunk) -> Document:
+    """The passage as it was encoded, the chunk's id, and metadata.
+
+    The metadata is that of the document it was, or else of the note, with where it stands there.
+    """
+    metadata = deepcopy(dict(chunk.metadata))  # readers must not change a store in memory
+    if metadata.pop(MARK, False) is not True:
+        metadata |= fields_of(chunk)
+    return Document(id=chunk.chunk_id, page_content=chunk.text, metadata=metadata)
+
+
+def fields_of(chunk: Chunk) -> dict[str, Any]:
+    """What a chunk knows of itself, under the names that documents use."""
+    fields: dict[str, Any] = {name: getattr(chunk, name) for name in FIELDS}
+    fields["written_at"] = chunk.written_at.isoformat() if chunk.written_at else None
+    fields |= {"start": chunk.start, "end": chunk.end}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def to_chunk(document: Document, chunk_id: str) -> Chunk:
+    """The chunk that stands for a document.
+
+    Whose it is, and which note it belongs to, is read from its metadata (`patient_id`,
+    `encounter_id`, `note_id`); a document that names no note is one by itself.
+
+    Raises:
+        BadArgument: It holds no text, an id that is none, or what cannot be stored.
+    """
+    text, metadata = document.page_content, document.metadata
+    if not text.strip():
+        raise BadArgument("holds no text: leave it out")
+    if not storable(text):
+        raise BadArgument(f"its text {HALF}")
+    if MARK in metadata:
+        raise BadArgument(f"metadata must not use the key {MARK!r}")
+    _check_json(metadata, "metadata")
+    start, end = _place(metadata, len(text))
+    note_type, section = metadata.get("note_type"), metadata.get("section")
+    return Chunk(
+        chunk_id=chunk_id,
+        note_id=_id(metadata, "note_id") or chunk_id,
+        patient_id=_id(metadata, "patient_id"),
+        encounter_id=_id(metadata, "encounter_id"),
+        start=start,
+        end=end,
+        text=text,
+        source=text,
+        note_type=note_type if isinstance(note_type, str) else None,
+        section=canonical(section) if isinstance(section, str) else None,
+        written_at=_time(metadata),
+        metadata={**deepcopy(metadata), MARK: True},
+    )
+
+
+def storable(text: str) -> bool:
+    """Whether it is text all through; half of a surrogate pair is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _place(metadata: Mapping[str, Any], length: int) -> tuple[int, int]:
+    """`start` and `end` in the note where they are offsets of this very text, else in itself."""
+    start, end = metadata.get("start"), metadata.get("end")
+    if isinstance(start, int) and isinstance(end, int) and 0 <= start == end - length:
+        return start, end
+    return 0, length
+
+
+def _id(metadata: Mapping[str, Any], name: str) -> str | None:
+    if metadata.get(name) is None:
+        return None
+    try:
+        return as_id(metadata[name])
+    except ValueError as problem:
+        raise BadArgument(f"{name} in metadata {problem}") from None
+
+
+def _time(metadata: Mapping[str, Any]) -> Any:
+    try:
+        return as_time(metadata.get("written_at"))
+    except ValueError as problem:
+        raise BadArgument(f"written_at in metadata {problem}") from None
+
+
+def _check_json(value: Any, where: str, depth: int = 0) -> None:
+    """Refuse what a store would give back as something else, or not at all."""
+    if isinstance(value, dict | list) and depth < DEEPEST:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(value, dict) and not isinstance(key, str):
+                raise BadArgument(f"{where} has a key that is {type(key).__name__}, not text")
+            _check_json(key, f"a key of {where}", depth + 1)
+            _check_json(inner, f"{where}[{key!r}]", depth + 1)
+    elif fault := _fault(value):
+        raise BadArgument(f"{where} {fault}")
+
+
+def _fault(value: object) -> str | None:
+    if isinstance(value, str):
+        return None if storable(value) else HALF
+    if isinstance(value, float):
+        return None if isfinite(value) else "is not a finite number"
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**63 else "is too large a number: make it text"
+    if value is None:
+        return None
+    return (
+        f"is {type(value).__name__}, which JSON cannot hold as it is: make it text, a number, or a "
+        f"list or dict of such (at most {DEEPEST} deep)"
+    )
