@@ -14,9 +14,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, ParamSpec, TypeVar
 
 import portalocker
 import qdrant_edge as q
@@ -35,6 +37,25 @@ _FRESH, _STALE = "shard.new", "shard.old"
 """The new shard and the old one while the store is compacted."""
 
 _OURS = {"manifest.json", "manifest.tmp", "lock", "state.json", "rejects.jsonl", "shard"}
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _alone(method: Callable[P, R]) -> Callable[P, R]:
+    """One thread at a time: what is written while the store is compacted must not be lost.
+
+    It costs nothing, since the engine holds the interpreter while it works (ECOSYSTEM.md §2.5).
+    """
+
+    @wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        store: Any = args[0]
+        with store._guard:
+            return method(*args, **kwargs)
+
+    return guarded
 
 
 def open_store(location: str, *, manifest: Mapping[str, Any] | None = None) -> "EdgeStore":
@@ -59,6 +80,7 @@ class EdgeStore(ScopedStore):
     def __init__(self, folder: Path, *, manifest: Mapping[str, Any] | None = None) -> None:
         """Take the lock, then load or make the shard."""
         self.folder = folder
+        self._guard = RLock()
         self._shard: Any = None
         if manifest is None and not (folder / "manifest.json").exists():
             self._explain_missing()
@@ -189,6 +211,7 @@ class EdgeStore(ScopedStore):
             )
         return shard
 
+    @_alone
     def close(self) -> None:
         """Flush to disk and let go of the lock."""
         if self._shard is None:
@@ -202,11 +225,13 @@ class EdgeStore(ScopedStore):
         finally:
             self._lock.release()
 
+    @_alone
     def purge(self) -> None:
         """Below 50,000 chunks, `compact`; above, that takes minutes and is left to the caller."""
         if self._open().count(q.CountRequest(exact=True)) < EXACT_BELOW:
             self.compact()
 
+    @_alone
     def compact(self) -> None:
         """Write the shard anew, so that deleted text leaves the files and the log as well.
 
@@ -234,6 +259,7 @@ class EdgeStore(ScopedStore):
         for left in (fresh, stale):
             shutil.rmtree(left, ignore_errors=True)
 
+    @_alone
     def optimise(self) -> None:
         """Build the graph in a process of its own: the engine would freeze this one.
 
@@ -270,6 +296,7 @@ class EdgeStore(ScopedStore):
         sparse = [q.SparseVector(list(v.indices), list(v.values)) for v in vectors]
         return self._query([(vector, "lexical") for vector in sparse], where, k)
 
+    @_alone
     def _query(self, vectors: Sequence[tuple[Any, str]], where: Where, k: int) -> list[list[Row]]:
         shard = self._open()
         exact = shard.info().points_count < EXACT_BELOW
@@ -297,27 +324,34 @@ class EdgeStore(ScopedStore):
     def _each(self, where: Where, fields: Any, *, vectors: Any) -> Iterator[Any]:
         offset = None
         while True:
-            points, offset = self._open().scroll(
-                q.ScrollRequest(
-                    offset=offset,
-                    limit=PAGE,
-                    filter=_filter(where),
-                    with_payload=fields,
-                    with_vector=vectors,
-                )
-            )
+            points, offset = self._page(where, fields, vectors, offset)
             yield from points
             if offset is None:
                 return
 
+    @_alone
+    def _page(self, where: Where, fields: Any, vectors: Any, offset: Any) -> tuple[list[Any], Any]:
+        request = q.ScrollRequest(
+            offset=offset,
+            limit=PAGE,
+            filter=_filter(where),
+            with_payload=fields,
+            with_vector=vectors,
+        )
+        found: tuple[list[Any], Any] = self._open().scroll(request)
+        return found
+
+    @_alone
     def _count(self, where: Where) -> int:
         counted: int = self._open().count(q.CountRequest(exact=True, filter=_filter(where)))
         return counted
 
+    @_alone
     def _facet(self, field: str, where: Where) -> dict[str, int]:
         request = q.FacetRequest(field, limit=_ALL_VALUES, exact=True, filter=_filter(where))
         return {str(hit.value): hit.count for hit in self._open().facet(request)}
 
+    @_alone
     def _write(self, points: Sequence[Point]) -> None:
         self._mark_open()
         _put(self._open(), points)
@@ -325,9 +359,7 @@ class EdgeStore(ScopedStore):
     def _points(self) -> Iterator[list[Point]]:
         offset = None
         while True:
-            found, offset = self._open().scroll(
-                q.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=True)
-            )
+            found, offset = self._page((), True, True, offset)
             yield [
                 (
                     str(point.id),
@@ -343,6 +375,7 @@ class EdgeStore(ScopedStore):
             if offset is None:
                 return
 
+    @_alone
     def _erase(self, point_ids: Sequence[str]) -> None:
         self._mark_open()
         self._open().update(q.UpdateOperation.delete_points(list(point_ids)))
