@@ -1,15 +1,17 @@
 """LangChain's documents as our chunks, and back: what comes out equals what went in."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from datetime import datetime
 from typing import Any
 
 from langchain_core.documents import Document
 
 from drehr_rag.errors import BadArgument
+from drehr_rag.integrations.langchain._metadata import HALF, as_json, storable
 from drehr_rag.notes.sections import canonical
-from drehr_rag.types import Chunk, as_id, as_time
+from drehr_rag.types import Chunk, Note, as_id, as_time
 
 FIELDS = ("note_id", "patient_id", "encounter_id", "note_type", "section")
 """Fields of a chunk that stand in a document's metadata under the same name, where known; with
@@ -19,17 +21,14 @@ KEPT = "langchain_document"
 """Where a chunk that was a document keeps the document's metadata: as JSON text, since one in eight
 numbers with a fraction comes out of Qdrant's engine changed in its last digit (measured)."""
 
-HALF = "holds half of a surrogate pair, which cannot be stored"
-
 
 def to_document(chunk: Chunk) -> Document:
     """The passage as it was encoded, the chunk's id, and metadata.
 
     The metadata is that of the document it was, or else of the note, with where it stands there.
     """
-    kept = chunk.metadata.get(KEPT)
-    if kept is not None:
-        metadata = json.loads(kept)
+    if chunk.metadata.keys() == {KEPT}:
+        metadata = json.loads(chunk.metadata[KEPT])
     else:  # a copy: readers must not change a store in memory
         metadata = {**deepcopy(dict(chunk.metadata)), **fields_of(chunk)}
     return Document(id=chunk.chunk_id, page_content=chunk.text, metadata=metadata)
@@ -41,6 +40,14 @@ def fields_of(chunk: Chunk) -> dict[str, Any]:
     fields["written_at"] = chunk.written_at.isoformat() if chunk.written_at else None
     fields |= {"start": chunk.start, "end": chunk.end}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def note_document(note: Note) -> Document:
+    """A note as a document: its id, its untouched text, and what is known of it."""
+    known = note.model_dump(exclude={"text", "metadata"}, exclude_none=True)
+    fields = {n: v.isoformat() if isinstance(v, datetime) else v for n, v in known.items()}
+    metadata = {**deepcopy(note.metadata), **fields}
+    return Document(id=note.note_id, page_content=note.text, metadata=metadata)
 
 
 def to_chunk(document: Document, chunk_id: str) -> Chunk:
@@ -57,11 +64,11 @@ def to_chunk(document: Document, chunk_id: str) -> Chunk:
         raise BadArgument("holds no text: leave it out")
     if not storable(text):
         raise BadArgument(f"its text {HALF}")
-    start, end = _place(metadata, len(text))
+    start, end = place(metadata, len(text))
     note_type, section = metadata.get("note_type"), metadata.get("section")
     return Chunk(
         chunk_id=chunk_id,
-        note_id=_id(metadata, "note_id") or chunk_id,
+        note_id=note_id_of(document) or chunk_id,
         patient_id=_id(metadata, "patient_id"),
         encounter_id=_id(metadata, "encounter_id"),
         start=start,
@@ -71,20 +78,57 @@ def to_chunk(document: Document, chunk_id: str) -> Chunk:
         note_type=note_type if isinstance(note_type, str) else None,
         section=canonical(section) if isinstance(section, str) else None,
         written_at=_time(metadata),
-        metadata={KEPT: _as_json(metadata)},
+        metadata={KEPT: as_json(metadata)},
     )
 
 
-def storable(text: str) -> bool:
-    """Whether it is text all through; half of a surrogate pair is none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def listed(documents: Any) -> list[Document]:
+    """A list, a generator or the like of documents, as a list.
+
+    Raises:
+        BadArgument: It is something else, or something in it is.
+    """
+    if isinstance(documents, Document | str) or not isinstance(documents, Iterable):
+        raise BadArgument(f"documents is a list of documents, not {type(documents).__name__}")
+    given = list(documents)
+    for number, document in enumerate(given):
+        if not isinstance(document, Document):
+            raise BadArgument(f"documents[{number}] is {type(document).__name__}, not a Document")
+    return given
 
 
-def _place(metadata: Mapping[str, Any], length: int) -> tuple[int, int]:
+def made_of(texts: Any, metadatas: Any) -> list[Document]:
+    """Documents of texts and their metadata.
+
+    Raises:
+        BadArgument: One of them is no list, a text is none, or there are more of one than of the
+            other.
+    """
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise BadArgument(f"texts is a list of texts, not {type(texts).__name__}")
+    given = list(texts)
+    kept = [None] * len(given) if metadatas is None else list(metadatas)
+    if len(kept) != len(given):
+        raise BadArgument(f"{len(kept)} metadatas for {len(given)} texts")
+    for number, text in enumerate(given):
+        if not isinstance(text, str):
+            raise BadArgument(f"texts[{number}] is {type(text).__name__}, not text")
+    return [
+        Document(page_content=text, metadata=metadata or {})
+        for text, metadata in zip(given, kept, strict=True)
+    ]
+
+
+def note_id_of(document: Document) -> str | None:
+    """The note that a document names in its metadata.
+
+    Raises:
+        BadArgument: It is no id.
+    """
+    return _id(document.metadata, "note_id")
+
+
+def place(metadata: Mapping[str, Any], length: int) -> tuple[int, int]:
     """`start` and `end` in the note where they are offsets of this very text, else in itself."""
     start, end = metadata.get("start"), metadata.get("end")
     if isinstance(start, int) and isinstance(end, int) and 0 <= start == end - length:
@@ -106,33 +150,3 @@ def _time(metadata: Mapping[str, Any]) -> Any:
         return as_time(metadata.get("written_at"))
     except ValueError as problem:
         raise BadArgument(f"written_at in metadata {problem}") from None
-
-
-def _as_json(metadata: Mapping[Any, Any]) -> str:
-    """JSON text from which equal metadata can be read."""
-    for key, value in metadata.items():
-        if not isinstance(key, str):
-            raise BadArgument(f"metadata has a key that is {type(key).__name__}, not text")
-        if not _survives(key) or not _survives(value):
-            raise BadArgument(
-                f"metadata[{key!r}] ({type(value).__name__}) is or holds what JSON cannot hold as "
-                "it is: make it text, a finite number, or a list or dict (with text for keys)"
-            )
-    return json.dumps(metadata, ensure_ascii=False)
-
-
-def _survives(value: object) -> bool:
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        return storable(text) and _same(json.loads(text), value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-
-
-def _same(back: Any, given: Any) -> bool:
-    """Equal, and nothing has become something else, such as a tuple a list."""
-    if isinstance(back, dict) and isinstance(given, dict):
-        return back.keys() == given.keys() and all(_same(back[k], v) for k, v in given.items())
-    if isinstance(back, list) and isinstance(given, list):
-        return all(map(_same, back, given))
-    return isinstance(given, type(back)) and bool(back == given)

@@ -10,7 +10,8 @@ from langchain_core.documents import Document
 from drehr_rag.errors import BadArgument, ScopeError
 from drehr_rag.index import EhrIndex
 from drehr_rag.indexing import CHUNKS
-from drehr_rag.integrations.langchain._documents import HALF, storable, to_chunk
+from drehr_rag.integrations.langchain._documents import listed, to_chunk
+from drehr_rag.integrations.langchain._metadata import HALF, storable
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._where import admits, narrow
@@ -40,9 +41,7 @@ def adding(
         ScopeError: One is outside the scope, or its id or note is somebody else's; nothing was
             written.
     """
-    if isinstance(documents, Document | str) or not isinstance(documents, Iterable):
-        raise BadArgument(f"documents is a list of documents, not {type(documents).__name__}")
-    given = list(documents)
+    given = listed(documents)
     chosen = _chosen_ids(given, ids)
     chunks = _distinct(_chunks(given, chosen))
     _check_place(index.store, chunks, scope)
@@ -93,9 +92,6 @@ def _checked_id(one: object) -> str:
 
 def _chosen_ids(documents: Sequence[Document], ids: Iterable[str | None] | None) -> list[str]:
     """For each document the id of the call, or else its own, or else a new one."""
-    for number, document in enumerate(documents):
-        if not isinstance(document, Document):
-            raise BadArgument(f"documents[{number}] is {type(document).__name__}, not a Document")
     if isinstance(ids, str | bytes):
         raise BadArgument("ids is a list of text, not one text")
     called = [None] * len(documents) if ids is None else list(ids)

@@ -1,7 +1,6 @@
 """`DrEhrVectorStore`: an index as LangChain's vector store, inside a scope."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +14,7 @@ from drehr_rag._arguments import check_words, positive
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex, Names, When, named_filters
 from drehr_rag.integrations._threads import finish, finish_in_thread, twin
-from drehr_rag.integrations.langchain._documents import to_document
+from drehr_rag.integrations.langchain._documents import made_of, to_document
 from drehr_rag.integrations.langchain._foreign import embeddings_of, encoder_of
 from drehr_rag.integrations.langchain._scopes import around, narrowest
 from drehr_rag.integrations.langchain._tracing import refuse_tracing
@@ -161,7 +160,7 @@ class DrEhrVectorStore(VectorStore):
         **options: Any,
     ) -> list[str]:
         """Write texts; `options` are those of `add_documents`."""
-        return self.add_documents(_documents(texts, metadatas), ids=ids, **options)
+        return self.add_documents(made_of(texts, metadatas), ids=ids, **options)
 
     async def aadd_texts(
         self,
@@ -172,7 +171,7 @@ class DrEhrVectorStore(VectorStore):
         **options: Any,
     ) -> list[str]:
         """As `add_texts`."""
-        return await self.aadd_documents(_documents(texts, metadatas), ids=ids, **options)
+        return await self.aadd_documents(made_of(texts, metadatas), ids=ids, **options)
 
     def _adding(self, documents: Any, ids: Any, scope: Scope | None, size: int | None) -> Any:
         if size is not None:
@@ -309,22 +308,6 @@ class DrEhrVectorStore(VectorStore):
         asimilarity_search_by_vector = twin(similarity_search_by_vector)
         amax_marginal_relevance_search = twin(max_marginal_relevance_search)
         amax_marginal_relevance_search_by_vector = twin(max_marginal_relevance_search_by_vector)
-
-
-def _documents(texts: Any, metadatas: Any) -> list[Document]:
-    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-        raise BadArgument(f"texts is a list of texts, not {type(texts).__name__}")
-    given = list(texts)
-    kept = list(repeat(None, len(given)) if metadatas is None else metadatas)
-    if len(kept) != len(given):
-        raise BadArgument(f"{len(kept)} metadatas for {len(given)} texts")
-    for number, text in enumerate(given):
-        if not isinstance(text, str):
-            raise BadArgument(f"texts[{number}] is {type(text).__name__}, not text")
-    return [
-        Document(page_content=text, metadata=metadata or {})
-        for text, metadata in zip(given, kept, strict=True)
-    ]
 
 
 def _filters(
