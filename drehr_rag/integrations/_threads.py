@@ -44,6 +44,8 @@ def twin(method: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
         own, *rest = args
         return await in_thread(getattr(own, method.__name__), *rest, **kwargs)
 
+    awaited.__name__ = f"a{method.__name__}"
+    awaited.__qualname__ = method.__qualname__.removesuffix(method.__name__) + awaited.__name__
     return awaited
 
 

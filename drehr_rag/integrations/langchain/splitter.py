@@ -11,6 +11,7 @@ from langchain_core.documents import BaseDocumentTransformer, Document
 from langchain_core.embeddings import Embeddings
 
 from drehr_rag.errors import BadArgument
+from drehr_rag.indexing import NOTES
 from drehr_rag.integrations._threads import twin
 from drehr_rag.integrations.langchain._documents import listed, made_of, note_id_of, place
 from drehr_rag.integrations.langchain._foreign import encoder_of
@@ -67,10 +68,13 @@ class DrEhrTextSplitter(BaseDocumentTransformer):
         given = listed(documents)
         notes = [_note(document, number) for number, document in enumerate(given)]
         pieces: list[Document] = []
-        for number, chunks in enumerate(self._chunker.split(notes)):
-            if not chunks:
-                raise BadArgument(f"documents[{number}]: no words are left after cleaning")
-            pieces += [_piece(given[number], chunk) for chunk in chunks]
+        for first in range(0, len(notes), NOTES):
+            for number, chunks in enumerate(
+                self._chunker.split(notes[first : first + NOTES]), first
+            ):
+                if not chunks:
+                    raise BadArgument(f"documents[{number}]: no words are left after cleaning")
+                pieces += [_piece(given[number], chunk) for chunk in chunks]
         return pieces
 
     def transform_documents(
