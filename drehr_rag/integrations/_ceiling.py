@@ -26,8 +26,8 @@ def narrowed(ceiling: Scope, wanted: object) -> Scope:
     scope = checked_scope(wanted)
     if not _inside(scope, ceiling):
         raise ScopeError(
-            f"{type(scope).__name__} reaches beyond the {type(ceiling).__name__} that this was "
-            "made for: a scope can be narrowed later, never widened"
+            f"the {type(scope).__name__} that is asked for is not inside the "
+            f"{type(ceiling).__name__} that was given first: a scope can be narrowed, never widened"
         )
     return scope
 

@@ -65,7 +65,8 @@ class EncoderByName(BaseModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         """Name, options and identity; LlamaIndex's own way would pickle the weights, twice."""
-        return {**self.__dict__, "made_with": identity(self.encoder.fingerprint)}
+        made_with = self.made_with or identity(self.encoder.fingerprint)
+        return {**self.__dict__, "made_with": made_with}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """As made, but for the weights, which are loaded when first used."""

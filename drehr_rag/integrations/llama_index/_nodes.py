@@ -51,7 +51,7 @@ def metadata_of(source: Note | Chunk) -> dict[str, Any]:
         "section": getattr(source, "section", None),
     }
     known = {name: value for name, value in fields.items() if value is not None}
-    return {**deepcopy(dict(source.metadata)), **known}
+    return {**source.metadata, **known}
 
 
 def exclusions(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -63,15 +63,15 @@ def exclusions(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def node_metadata(chunk: Chunk) -> dict[str, Any]:
-    """The metadata of the node that a chunk is, whoever wrote it."""
+    """The metadata of the node that a chunk is, whoever wrote it; their values are the chunk's."""
     if KEY not in chunk.metadata:
         return metadata_of(chunk)
-    return {name: deepcopy(value) for name, value in chunk.metadata.items() if name != KEY}
+    return {name: value for name, value in chunk.metadata.items() if name != KEY}
 
 
 def to_node(chunk: Chunk) -> BaseNode:
     """The node that was made a chunk, or a node of a chunk that the core indexed."""
-    metadata = node_metadata(chunk)
+    metadata = deepcopy(node_metadata(chunk))
     if KEY in chunk.metadata:
         held = deepcopy(dict(chunk.metadata[KEY]))
         kind = _CLASSES[held.pop("class")]

@@ -19,6 +19,20 @@ _MODES: dict[VectorStoreQueryMode, Mode] = {
 }
 
 
+def checked_ids(values: Any, what: str) -> tuple[str, ...]:
+    """The ids as they are.
+
+    Raises:
+        BadArgument: It is no list, or one of them is no text or empty.
+    """
+    check_list(values, what)
+    ids = tuple(values)
+    for value in ids:
+        if not isinstance(value, str) or not value:
+            raise BadArgument(f"{what}: ids are text and not empty, not {type(value).__name__}")
+    return ids
+
+
 def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
     """The arguments of `_search.search`, but for store and scope.
 
@@ -39,8 +53,8 @@ def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
         "vector": None if mode == "lexical" else _vector(query.query_embedding),
         "filters": known_to_the_store(
             query.filters,
-            note_ids=_ids(query.doc_ids, "doc_ids"),
-            chunk_ids=_ids(query.node_ids, "node_ids") or None,
+            note_ids=None if query.doc_ids is None else checked_ids(query.doc_ids, "doc_ids"),
+            chunk_ids=checked_ids(query.node_ids or [], "node_ids") or None,
         ),
         "keep": passes,
         "k": _how_many(query, mode),
@@ -73,13 +87,3 @@ def _vector(embedding: list[float] | None) -> Vectors | None:
             return np.asarray(embedding, dtype=np.float32).reshape(-1)
     except (ValueError, TypeError):
         raise BadArgument("query_embedding is a list of numbers") from None
-
-
-def _ids(values: Any, what: str) -> tuple[str, ...] | None:
-    if values is None:
-        return None
-    check_list(values, what)
-    ids = tuple(values)
-    if not all(isinstance(value, str) for value in ids):
-        raise BadArgument(f"{what} are text")
-    return ids

@@ -1,6 +1,5 @@
 """`DrEhrVectorStore`: a store as LlamaIndex's vector store, under a ceiling that nothing lifts."""
 
-import json
 from asyncio import to_thread
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,6 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Self
 
-import fsspec
 from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import (
@@ -18,22 +16,19 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from drehr_rag._arguments import check_list
-from drehr_rag.errors import BadArgument, StoreError
+from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import shared_encoder
 from drehr_rag.integrations._search import search
 from drehr_rag.integrations.llama_index._filters import keep, known_to_the_store
 from drehr_rag.integrations.llama_index._nodes import to_node
-from drehr_rag.integrations.llama_index._queries import asked_for
+from drehr_rag.integrations.llama_index._queries import asked_for, checked_ids
+from drehr_rag.integrations.llama_index._saving import Files, note_place, noted_place
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
 from drehr_rag.integrations.llama_index._writing import batch_of, check_vectors
 from drehr_rag.protocols import Encoder
 from drehr_rag.types import AllPatients, Chunk, Filters, Scope
-
-POINTER = "drehr_store.json"
-"""Name of what `persist` writes: where the store is. The notes stay in the store."""
 
 
 @dataclass
@@ -167,7 +162,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete the nodes of a document, as far as they are in scope."""
         _no_options(delete_kwargs)
-        (note_id,) = _ids([ref_doc_id], "ref_doc_id")
+        (note_id,) = checked_ids([ref_doc_id], "ref_doc_id")
         self._delete(Filters(note_ids=(note_id,)))
 
     def delete_nodes(
@@ -184,9 +179,10 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         _no_options(delete_kwargs)
         if node_ids is None and filters is None:
             raise BadArgument("delete_nodes needs node_ids or filters; clear() deletes a scope")
+        ids = None if node_ids is None else checked_ids(node_ids, "node_ids")
         if filters is not None:
-            node_ids = [chunk.chunk_id for chunk in self._matching(node_ids, filters)]
-        self._delete(Filters(chunk_ids=_ids(node_ids, "node_ids")))
+            ids = tuple(chunk.chunk_id for chunk in self._matching(ids, filters))
+        self._delete(Filters(chunk_ids=ids))
 
     def clear(self) -> None:
         """Delete everything in scope; refused where that is everybody.
@@ -237,19 +233,19 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         In the order of the ids; without ids, by document and place in it.
         """
         refuse_tracing()
-        found = {chunk.chunk_id: chunk for chunk in self._matching(node_ids, filters)}
-        if node_ids is None:
+        ids = None if node_ids is None else checked_ids(node_ids, "node_ids")
+        found = {chunk.chunk_id: chunk for chunk in self._matching(ids, filters)}
+        if ids is None:
             order = sorted(found.values(), key=lambda c: (c.note_id, c.start, c.chunk_id))
         else:
-            order = [found[node_id] for node_id in dict.fromkeys(node_ids) if node_id in found]
+            order = [found[node_id] for node_id in dict.fromkeys(ids) if node_id in found]
         return [to_node(chunk) for chunk in order]
 
     def _matching(
-        self, node_ids: Sequence[str] | None, filters: MetadataFilters | None
+        self, ids: tuple[str, ...] | None, filters: MetadataFilters | None
     ) -> list[Chunk]:
         passes = keep(filters)
-        chunk_ids = None if node_ids is None else _ids(node_ids, "node_ids")
-        wanted = known_to_the_store(filters, chunk_ids=chunk_ids)
+        wanted = known_to_the_store(filters, chunk_ids=ids)
         chunks = self._store.scan(scope=self._scope, filters=wanted)
         return [chunk for chunk in chunks if passes is None or passes(chunk)]
 
@@ -290,22 +286,14 @@ class DrEhrVectorStore(BasePydanticVectorStore):
 
     # -- keeping -----------------------------------------------------------------------------
 
-    def persist(self, persist_path: str, fs: fsspec.AbstractFileSystem | None = None) -> None:
+    def persist(self, persist_path: str, fs: Files | None = None) -> None:
         """Note where the store is, for `from_persist_path`; what was deleted leaves its files.
 
         Raises:
             StoreError: The store is in memory.
         """
-        if self._opened.index.location == ":memory:":
-            raise StoreError(
-                "a store in memory is gone with the process and cannot be saved: open it in a "
-                'folder, DrEhrVectorStore.open("ehr.idx", ...)'
-            )
+        note_place(self._opened.index.location, persist_path, fs)
         self._purge()
-        location = self._opened.index.location
-        where = location if "://" in location else str(Path(location).resolve())
-        with _files(fs).open(_pointer(persist_path), "w") as file:
-            json.dump({"location": where}, file)
 
     @classmethod
     def from_persist_path(
@@ -313,7 +301,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         persist_path: str,
         *,
         scope: Scope,
-        fs: fsspec.AbstractFileSystem | None = None,
+        fs: Files | None = None,
         encoder: str | Encoder | None = None,
     ) -> Self:
         """Open what `persist` noted; the scope is asked for again.
@@ -321,11 +309,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         Raises:
             StoreError: Nothing was noted there.
         """
-        try:
-            with _files(fs).open(_pointer(persist_path), "r") as file:
-                location = json.load(file)["location"]
-        except (OSError, ValueError, KeyError):
-            raise StoreError(f"no {POINTER} beside {persist_path}: persist it first") from None
+        location = noted_place(persist_path, fs)
         return cls.open(location, scope=scope, encoder=encoder, create=False)
 
     @classmethod
@@ -335,7 +319,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         *,
         scope: Scope,
         namespace: str = "default",
-        fs: fsspec.AbstractFileSystem | None = None,
+        fs: Files | None = None,
         encoder: str | Encoder | None = None,
     ) -> Self:
         """As `from_persist_path`, by the folder that `StorageContext.persist` wrote."""
@@ -381,21 +365,3 @@ def _no_options(options: dict[str, Any]) -> None:
             f"this vector store has no option {', '.join(sorted(options))}: filters go into the "
             "query, a scope into with_scope"
         )
-
-
-def _ids(values: Any, what: str) -> tuple[str, ...]:
-    check_list(values, what)
-    ids = tuple(values)
-    for value in ids:
-        if not isinstance(value, str) or not value:
-            raise BadArgument(f"{what}: ids are text and not empty, not {type(value).__name__}")
-    return ids
-
-
-def _files(fs: fsspec.AbstractFileSystem | None) -> fsspec.AbstractFileSystem:
-    return fs or fsspec.filesystem("file", auto_mkdir=True)
-
-
-def _pointer(persist_path: str) -> str:
-    """Not the path itself: LlamaIndex would read it as an empty store of its own."""
-    return persist_path.replace("vector_store.json", "") + POINTER

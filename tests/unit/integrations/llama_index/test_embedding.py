@@ -282,6 +282,8 @@ def test_unknown_settings_are_refused():
         DrEhrEmbedding.from_dict(DrEhrEmbedding(encoder=HashEncoder()).to_dict())
     with pytest.raises(UnknownName, match="no encoder"):
         DrEhrEmbedding("no-such-encoder")
+    with pytest.raises(BadArgument, match="text, numbers or truth values"):
+        DrEhrEmbedding("offline", encoder_options={"device": object()})
 
 
 def test_many_texts_and_none():

@@ -337,6 +337,20 @@ def test_vectors_of_another_length_are_not_written(store):
     assert store.get_nodes() == []
 
 
+def test_ids_may_come_from_a_generator(store):
+    store.add([node("n1"), node("n2"), node("n3")])
+
+    def ids():
+        yield from ("n3", "n1")
+
+    rare = MetadataFilters(filters=[MetadataFilter(key="patient_id", value="p1")])
+    assert [n.node_id for n in store.get_nodes(ids())] == ["n3", "n1"]
+    assert [n.node_id for n in store.get_nodes(ids(), rare)] == ["n3", "n1"]
+    assert set(store.query(ask(node_ids=ids())).ids) == {"n3", "n1"}
+    store.delete_nodes(ids(), rare)
+    assert [n.node_id for n in store.get_nodes()] == ["n2"]
+
+
 def test_an_empty_node_is_kept(store):
     store.add([node("n1", ""), node("n2")])
     assert [n.text for n in store.get_nodes(["n1"])] == [""]
