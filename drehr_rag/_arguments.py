@@ -1,6 +1,6 @@
 """Checks of arguments that several layers share: a forgotten scope, a k that is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -41,3 +41,31 @@ def positive(k: object, what: str = "k") -> int:
             f"{what} is how many to return, a whole number from 1 up (at most {MOST:,}), not {k!r}"
         )
     return k
+
+
+def check_list(values: object, what: str) -> None:
+    """Refuse one text where a list of them is meant.
+
+    Raises:
+        BadArgument: It is no list.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise BadArgument(f"{what} is a list, not {type(values).__name__}")
+
+
+def check_words(text: object, what: str) -> None:
+    """Refuse a query without a word.
+
+    Raises:
+        BadArgument: It is no text, holds no letter or digit, or cannot be stored.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise BadArgument(f"the {what} is empty or is not text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadArgument(f"the {what} holds half of a surrogate pair") from None
+    if not text.isprintable():
+        text = "".join(c for c in text if c.isprintable() or c.isspace())
+    if not any(character.isalnum() for character in text):
+        raise BadArgument(f"the {what} holds no letter or digit")

@@ -4,6 +4,7 @@
 DrehrError
 ├── ScopeRequired (TypeError)     whose notes to search was not said
 ├── ScopeError                    a call would have reached outside its scope
+├── TracingRefused                a tracer listens that may send notes to another server
 ├── NoteError (ValueError)        a note or a file of notes cannot be used
 │   ├── NoNotes                   a file holds no note at all
 │   └── NoteRejected              --strict met a row that cannot be read
@@ -37,6 +38,10 @@ class ScopeRequired(DrehrError, TypeError):
 
 class ScopeError(DrehrError):
     """A call would have reached, or did reach, outside the scope it was given."""
+
+
+class TracingRefused(DrehrError):
+    """A framework's tracer listens that may send notes to another server."""
 
 
 class NoteError(DrehrError, ValueError):

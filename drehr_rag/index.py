@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from drehr_rag._arguments import needs_scope, positive
+from drehr_rag._arguments import check_list, check_words, needs_scope, positive
 from drehr_rag.encoders import load_encoder
 from drehr_rag.encoders._probes import ALIKE, likeness, vectors_of
 from drehr_rag.engines import load_engine
@@ -196,7 +196,7 @@ class EhrIndex:
 
     def delete_notes(self, note_ids: Sequence[object]) -> int:
         """Remove notes and every trace of them; returns how many chunks went."""
-        _check_list(note_ids, "note_ids")
+        check_list(note_ids, "note_ids")
         gone = self._store.delete_notes([_id(note_id, "note_id") for note_id in note_ids])
         self._store.purge()
         return gone
@@ -263,11 +263,11 @@ class EhrIndex:
         until: When = None,
     ) -> list[list[Hit]]:
         """As `search`, for many queries at once; encodes them in one go."""
-        _check_list(queries, "queries")
+        check_list(queries, "queries")
         positive(k)
         for query in queries:
-            _check_words(query, "query")
-        filters = _filters(note_type, section, since, until)
+            check_words(query, "query")
+        filters = named_filters(note_type, section, since, until)
         retriever = self._retriever(mode)
         return retriever.retrieve(list(queries), scope=scope, filters=filters, k=k)
 
@@ -292,8 +292,8 @@ class EhrIndex:
         """
         positive(k)
         positive(per_patient, "per_patient")
-        _check_words(query, "query")
-        filters = _filters(note_type, section, since, until)
+        check_words(query, "query")
+        filters = named_filters(note_type, section, since, until)
         return self._retriever(mode).retrieve_patients(
             query, scope=scope, filters=filters, k=k, per_patient=per_patient
         )
@@ -333,7 +333,7 @@ class EhrIndex:
             ScopeRequired: No scope.
             GeneratorError: The generator's server failed.
         """
-        _check_words(question, "question")
+        check_words(question, "question")
         positive(passages, "passages")
         hits = self.search(
             question,
@@ -355,7 +355,7 @@ class EhrIndex:
     @needs_scope
     def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
         """Those of the chunks that exist in scope, in the order asked for."""
-        _check_list(chunk_ids, "chunk_ids")
+        check_list(chunk_ids, "chunk_ids")
         if not all(isinstance(chunk_id, str) for chunk_id in chunk_ids):
             raise BadArgument("chunk_ids are strings")
         return self._store.get(list(chunk_ids), scope=scope)
@@ -371,7 +371,9 @@ class EhrIndex:
         until: When = None,
     ) -> int:
         """How many chunks are in scope."""
-        return self._store.count(scope=scope, filters=_filters(note_type, section, since, until))
+        return self._store.count(
+            scope=scope, filters=named_filters(note_type, section, since, until)
+        )
 
     @needs_scope
     def facets(
@@ -388,7 +390,7 @@ class EhrIndex:
 
         Most frequent first. Note types are in lower case, sections by their usual names.
         """
-        filters = _filters(note_type, section, since, until)
+        filters = named_filters(note_type, section, since, until)
         return self._store.facets(field, scope=scope, filters=filters)
 
     def info(self) -> dict[str, Any]:
@@ -409,6 +411,11 @@ class EhrIndex:
         }
 
     # -- parts -------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> ScopedStore:
+        """Where the chunks are; it asks for a scope too."""
+        return self._store
 
     @property
     def encoder(self) -> Encoder:
@@ -545,25 +552,8 @@ def _id(value: object, what: str) -> str:
         raise BadArgument(f"{what} {problem}") from None
 
 
-def _check_list(values: object, what: str) -> None:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise BadArgument(f"{what} is a list, not {type(values).__name__}")
-
-
-def _check_words(text: object, what: str) -> None:
-    if not isinstance(text, str) or not text.strip():
-        raise BadArgument(f"the {what} is empty or is not text")
-    if not text.isprintable():
-        text = "".join(c for c in text if c.isprintable() or c.isspace())
-    if not any(character.isalnum() for character in text):
-        raise BadArgument(f"the {what} holds no letter or digit")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadArgument(f"the {what} holds half of a surrogate pair") from None
-
-
-def _filters(note_type: Names, section: Names, since: When, until: When) -> Filters:
+def named_filters(note_type: Names, section: Names, since: When, until: When) -> Filters:
+    """What these arguments of `search` say, as a store takes it."""
     sections = _names(section, "section")
     return Filters(
         note_types=_names(note_type, "note_type"),
@@ -577,7 +567,7 @@ def _names(value: Names, what: str) -> tuple[str, ...] | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        _check_list(value, what)
+        check_list(value, what)
     names = (value,) if isinstance(value, str) else tuple(value)
     if not all(isinstance(name, str) for name in names):
         raise BadArgument(f"{what} is a name or a list of names")

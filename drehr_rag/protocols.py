@@ -145,6 +145,10 @@ class Store(Protocol):
         """Chunks per value of a field, most frequent first."""
         ...
 
+    def vectors(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, Vectors]:
+        """The dense vectors of those of the chunks that exist in scope."""
+        ...
+
     def note_states(self, note_ids: Sequence[str]) -> dict[str, NoteState]:
         """What is held of these notes; those unknown are absent."""
         ...
@@ -155,8 +159,21 @@ class Store(Protocol):
         dense: Vectors,
         sparse: Sequence[SparseVector],
         digests: Mapping[str, tuple[str, int]],
+        *,
+        scope: Scope | None = None,
     ) -> None:
-        """Write chunks; `digests` gives each note's digest and number of chunks."""
+        """Write chunks, inside the scope if one is given.
+
+        `digests` gives each note's digest and number of chunks.
+        """
+        ...
+
+    def scan(self, *, scope: Scope, filters: Filters) -> Iterator[Chunk]:
+        """Every chunk in scope, in no order."""
+        ...
+
+    def delete(self, *, scope: Scope, filters: Filters) -> int:
+        """Delete the chunks in scope; returns how many."""
         ...
 
     def drop_stale(self, digests: Mapping[str, str]) -> None:

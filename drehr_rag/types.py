@@ -355,12 +355,20 @@ class Filters:
         sections: Any of these sections ("PMH" and "past medical history" are the same).
         since: Notes written at or after this time. Notes without a time are left out.
         until: Notes written before or at this time; a date alone means its whole day.
+        patient_ids: Only these patients, as far as they are in scope.
+        encounter_ids: Only these encounters.
+        note_ids: Only chunks of these notes.
+        chunk_ids: Only these chunks.
     """
 
     note_types: tuple[str, ...] | None = None
     sections: tuple[str, ...] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    patient_ids: tuple[str, ...] | None = None
+    encounter_ids: tuple[str, ...] | None = None
+    note_ids: tuple[str, ...] | None = None
+    chunk_ids: tuple[str, ...] | None = None
 
 
 SERVED = "served"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import qdrant_edge as q
+from framework_notes import few_notes
 from qdrant_client import QdrantClient
 from qdrant_loopback import Loopback
 from qdrant_loopback_grpc import GrpcFront
@@ -151,3 +152,18 @@ def content(folder):
             )
             for p in points
         }
+
+
+@pytest.fixture(autouse=True)
+def no_tracing(monkeypatch):
+    """Whatever the machine that runs the tests has set: nothing is sent anywhere."""
+    for name in [n for n in os.environ if n.startswith(("LANGSMITH_", "LANGCHAIN_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def few():
+    """An index of a few notes, in memory."""
+    with EhrIndex.open(":memory:", encoder=HashEncoder(dimension=64)) as index:
+        index.add(few_notes())
+        yield index

@@ -25,7 +25,9 @@ def reciprocal_ranks(rankings: Mapping[str, Sequence[Hit]]) -> list[Hit]:
     )
 
 
-def relative_scores(rankings: Mapping[str, Sequence[Hit]]) -> list[Hit]:
+def relative_scores(
+    rankings: Mapping[str, Sequence[Hit]], *, dense_share: float = DENSE_SHARE
+) -> list[Hit]:
     """Score a chunk by 0.3 of its relative cosine and 0.7 of its relative BM25 score.
 
     BM25 is divided by the best; zero is no word in common. A cosine has no such zero, so it is
@@ -36,8 +38,8 @@ def relative_scores(rankings: Mapping[str, Sequence[Hit]]) -> list[Hit]:
     reach = (dense[0].score - low) or 1.0 if dense else 1.0
     top = (lexical[0].score or 1.0) if lexical else 1.0
     parts = {
-        "dense": {h.chunk.chunk_id: DENSE_SHARE * (h.score - low) / reach for h in dense},
-        "lexical": {h.chunk.chunk_id: (1 - DENSE_SHARE) * h.score / top for h in lexical},
+        "dense": {h.chunk.chunk_id: dense_share * (h.score - low) / reach for h in dense},
+        "lexical": {h.chunk.chunk_id: (1 - dense_share) * h.score / top for h in lexical},
     }
     return _fused(parts, rankings)
 

@@ -93,7 +93,7 @@ def conditions(where: Where) -> Any:
     must_not: list[Any] = []
     for condition in where:
         if isinstance(condition, Chosen):
-            must.append(q.HasIdCondition({point_id(chunk) for chunk in condition.chunk_ids}))
+            must.append(q.HasIdCondition({point_id(chunk) for chunk in condition.values}))
             continue
         field = condition.field
         if isinstance(condition, Among):

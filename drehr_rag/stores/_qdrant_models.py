@@ -77,7 +77,7 @@ def conditions(where: Where) -> models.Filter | None:
     must_not: list[Any] = []
     for condition in where:
         if isinstance(condition, Chosen):
-            ids: list[Any] = [point_id(chunk) for chunk in sorted(condition.chunk_ids)]
+            ids: list[Any] = [point_id(chunk) for chunk in sorted(condition.values)]
             must.append(models.HasIdCondition(has_id=ids))
             continue
         field = condition.field

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -196,7 +197,38 @@ class ScopedStore(ABC):
         counts = {} if where is None else self._facet(FACETS[field], where)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
-    # -- writing (names notes, not people: needs no scope) -----------------------------------
+    @needs_scope
+    def scan(self, *, scope: Scope, filters: Filters = NO_FILTERS) -> Iterator[Chunk]:
+        """Every chunk in scope, as a stream in no order.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope, filters)
+        if where is None:
+            return iter(())
+        return map(to_chunk, self._inside(self._scroll(where), where))
+
+    @needs_scope
+    def vectors(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, Vectors]:
+        """The dense vectors, shape (dimension,), of those of the chunks that exist in scope.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope)
+        if where is None:
+            return {}
+        found: dict[str, Vectors] = {}
+        for some in _pages(chunk_ids):
+            condition = (*where, Chosen(frozenset(some)))
+            for payload, vector in self._dense(condition):
+                if not admits(condition, payload):
+                    raise ScopeError("the engine returned a chunk outside the scope: withheld")
+                found[payload["chunk_id"]] = np.asarray(vector, dtype=np.float32)
+        return found
+
+    # -- writing (what names notes, not people, needs no scope) -------------------------------
 
     def note_states(self, note_ids: Sequence[str]) -> dict[str, NoteState]:
         """What is held of these notes; a note with half its chunks is not complete."""
@@ -212,23 +244,38 @@ class ScopedStore(ABC):
         dense: Vectors,
         sparse: Sequence[SparseVector],
         digests: Mapping[str, tuple[str, int]],
+        *,
+        scope: Scope | None = None,
     ) -> None:
         """Write chunks; `digests` gives each note's digest and number of chunks.
 
+        Args:
+            chunks: What is written, over what has the same id.
+            dense: Shape (chunks, dimension).
+            sparse: One a chunk.
+            digests: Note id → digest, number of chunks.
+            scope: Nothing outside it may be written or written over, and no chunk may take the
+                place of another patient's. Left out by whoever has looked at the notes itself.
+
         Raises:
             StoreError: The vectors do not fit the store or are not finite.
+            ScopeError: Outside the scope; nothing was written.
         """
+        if scope is not None:
+            self._check_place(chunks, scope)
         self._check_vectors(dense)
         if not all(np.isfinite(vector.values).all() for vector in sparse):
             raise StoreError("sparse vectors hold numbers that are not finite")
         if not len(chunks) == len(dense) == len(sparse):
             raise StoreError("each chunk needs one dense and one sparse vector")
-        points = [
-            (point_id(c.chunk_id), d.tolist(), s, to_payload(c, *digests[c.note_id]))
-            for c, d, s in zip(chunks, dense, sparse, strict=True)
-        ]
-        if points:
-            self._write(points)
+        rows = zip(chunks, dense, sparse, strict=True)
+        while page := list(islice(rows, PAGE)):  # as lists of numbers, vectors are large
+            self._write(
+                [
+                    (point_id(c.chunk_id), d.tolist(), s, to_payload(c, *digests[c.note_id]))
+                    for c, d, s in page
+                ]
+            )
 
     def drop_stale(self, digests: Mapping[str, str]) -> None:
         """Delete every chunk of these notes that does not bear the note's present digest."""
@@ -239,6 +286,21 @@ class ScopedStore(ABC):
                     stale.append(point_id(payload["chunk_id"]))
         if stale:
             self._erase(stale)
+
+    @needs_scope
+    def delete(self, *, scope: Scope, filters: Filters = NO_FILTERS) -> int:
+        """Delete the chunks in scope; returns how many. Without filters that is all of them.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope, filters)
+        if where is None:
+            return 0
+        ids = [point_id(p["chunk_id"]) for p in self._inside(self._scroll(where), where)]
+        for page in _pages(ids):
+            self._erase(page)
+        return len(ids)
 
     def delete_notes(self, note_ids: Sequence[str]) -> int:
         """Delete all chunks of these notes; returns how many chunks went."""
@@ -319,6 +381,10 @@ class ScopedStore(ABC):
         """Those of the points that exist, in whatever order."""
 
     @abstractmethod
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        """Payloads that meet the conditions, with their dense vectors."""
+
+    @abstractmethod
     def _count(self, where: Where) -> int: ...
 
     @abstractmethod
@@ -365,6 +431,25 @@ class ScopedStore(ABC):
             if not admits(where, payload):
                 raise ScopeError("the engine returned a chunk outside the scope; it was withheld")
             yield payload
+
+    def _check_place(self, chunks: Sequence[Chunk], scope: Scope) -> None:
+        """Refuse what is outside the scope, or would replace what is."""
+        where = narrow(scope)
+        for chunk in chunks:
+            if where is None or not admits(where, to_payload(chunk, "", 0)):
+                raise ScopeError(
+                    f"chunk {chunk.chunk_id!r} is not in the scope that is written to "
+                    f"({type(scope).__name__}): nothing was written"
+                )
+        owner = {chunk.chunk_id: chunk.patient_id for chunk in chunks}
+        for some in _pages(list(owner)):
+            for held in self._scroll((Chosen(frozenset(some)),)):
+                mine = owner[held["chunk_id"]] == held.get(PATIENT)
+                if not mine or not admits(where or (), held):
+                    raise ScopeError(
+                        f"the id {held['chunk_id']!r} is taken, by a chunk of somebody else or "
+                        "outside the scope that is written to: nothing was written"
+                    )
 
     def _check_vectors(self, vectors: Vectors) -> None:
         dimension = self.manifest["dimension"]

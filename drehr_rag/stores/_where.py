@@ -56,11 +56,11 @@ class Except:
 class Chosen:
     """The chunk is one of these; an engine finds it by its point id, so no field is indexed."""
 
-    chunk_ids: frozenset[str]
+    values: frozenset[str]
 
     def admits(self, payload: Mapping[str, Any]) -> bool:
         """Whether a chunk's payload meets the condition."""
-        return payload["chunk_id"] in self.chunk_ids
+        return payload["chunk_id"] in self.values
 
 
 Condition = Among | Between | Except | Chosen
@@ -75,7 +75,7 @@ def narrow(scope: Scope, filters: Filters = NO_FILTERS) -> Where | None:
         ScopeRequired: The scope is missing or is no scope.
     """
     conditions = [*_of_scope(scope), *_of_filters(filters)]
-    if any(isinstance(c, Among) and not c.values for c in conditions):
+    if any(isinstance(c, Among | Chosen) and not c.values for c in conditions):
         return None
     return tuple(conditions)
 
@@ -111,8 +111,8 @@ def _of_scope(scope: Scope) -> tuple[Among, ...]:
     raise ScopeRequired(f"{type(scope).__name__} is no scope: {HOW}")
 
 
-def _of_filters(filters: Filters) -> list[Among | Between]:
-    conditions: list[Among | Between] = []
+def _of_filters(filters: Filters) -> list[Condition]:
+    conditions: list[Condition] = []
     if filters.note_types is not None:
         conditions.append(Among("note_type_key", frozenset(map(key, filters.note_types))))
     if filters.sections is not None:
@@ -120,4 +120,9 @@ def _of_filters(filters: Filters) -> list[Among | Between]:
     if filters.since is not None or filters.until is not None:
         low, high = (None if t is None else timestamp(t) for t in (filters.since, filters.until))
         conditions.append(Between("written_ts", low, high))
+    for field in ("patient_id", "encounter_id", "note_id"):
+        if (ids := getattr(filters, f"{field}s")) is not None:
+            conditions.append(Among(field, frozenset(ids)))
+    if filters.chunk_ids is not None:
+        conditions.append(Chosen(frozenset(filters.chunk_ids)))
     return conditions

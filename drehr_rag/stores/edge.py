@@ -14,9 +14,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, ParamSpec, TypeVar
 
 import portalocker
 import qdrant_edge as q
@@ -56,6 +58,25 @@ _KEPT = ("manifest.json", "state.json", "rejects.jsonl", "shard")
 """What a snapshot holds."""
 
 _OURS = {"manifest.json", "manifest.tmp", "lock", "state.json", "rejects.jsonl", "shard"}
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _alone(method: Callable[P, R]) -> Callable[P, R]:
+    """One thread at a time: what is written while the store is compacted must not be lost.
+
+    It costs nothing, since the engine holds the interpreter while it works (ECOSYSTEM.md §2.5).
+    """
+
+    @wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        store: Any = args[0]
+        with store._guard:
+            return method(*args, **kwargs)
+
+    return guarded
 
 
 def open_store(
@@ -114,6 +135,7 @@ class EdgeStore(ScopedStore):
             manifest = {**manifest, "layout": laid}
         self.folder = folder
         self._access = access or Access()
+        self._guard = RLock()
         self._shard: Any = None
         if manifest is None and not (folder / "manifest.json").exists():
             self._explain_missing()
@@ -230,6 +252,7 @@ class EdgeStore(ScopedStore):
             )
         return shard
 
+    @_alone
     def close(self) -> None:
         """Flush to disk and let go of the lock."""
         if self._shard is None:
@@ -243,11 +266,13 @@ class EdgeStore(ScopedStore):
         finally:
             self._lock.release()
 
+    @_alone
     def purge(self) -> None:
         """Below 50,000 chunks, `compact`; above, that takes minutes and is left to the caller."""
         if _size(self._open()) < EXACT_BELOW:
             self.compact()
 
+    @_alone
     def compact(self) -> None:
         """Write the shard anew, so that deleted text leaves the files and the log as well.
 
@@ -272,6 +297,7 @@ class EdgeStore(ScopedStore):
         shutil.rmtree(self.folder / _STALE)
         self._shard = self._load()
 
+    @_alone
     def snapshot(self, file: Path) -> None:
         """Write the whole store into one file, from which `restore` makes it again.
 
@@ -296,6 +322,7 @@ class EdgeStore(ScopedStore):
         for left in (fresh, stale):
             shutil.rmtree(left, ignore_errors=True)
 
+    @_alone
     def optimise(self) -> None:
         """Build the graph in a process of its own: the engine would freeze this one.
 
@@ -351,6 +378,7 @@ class EdgeStore(ScopedStore):
         asked = [(query, only(patient, where)) for patient in patients]
         return self._query(asked, kind, per_group)
 
+    @_alone
     def _query(
         self,
         asked: Sequence[tuple[Any, Where]],
@@ -394,27 +422,41 @@ class EdgeStore(ScopedStore):
         return bool(where) and bool(shard.count(about) < EXACT_BELOW)
 
     def _scroll(self, where: Where, *, brief: bool = False) -> Iterator[Payload]:
+        fields = list(BRIEF) if brief else True
+        yield from (point.payload for point in self._each(where, fields, vectors=False))
+
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        points = self._each(where, True, vectors=["dense"])
+        yield from ((point.payload, point.vector["dense"]) for point in points)
+
+    def _each(self, where: Where, fields: Any, *, vectors: Any) -> Iterator[Any]:
         offset = None
         while True:
-            points, offset = self._open().scroll(
-                q.ScrollRequest(
-                    offset=offset,
-                    limit=PAGE,
-                    filter=conditions(where),
-                    with_payload=list(BRIEF) if brief else True,
-                    with_vector=False,
-                )
-            )
-            yield from (point.payload for point in points)
+            points, offset = self._page(where, fields, vectors, offset)
+            yield from points
             if offset is None:
                 return
 
+    @_alone
+    def _page(self, where: Where, fields: Any, vectors: Any, offset: Any) -> tuple[list[Any], Any]:
+        request = q.ScrollRequest(
+            offset=offset,
+            limit=PAGE,
+            filter=conditions(where),
+            with_payload=fields,
+            with_vector=vectors,
+        )
+        found: tuple[list[Any], Any] = self._open().scroll(request)
+        return found
+
+    @_alone
     def _count(self, where: Where) -> int:
         if not where:
             return _size(self._open())
         counted: int = self._open().count(q.CountRequest(exact=True, filter=conditions(where)))
         return counted
 
+    @_alone
     def _facet(self, field: str, where: Where) -> dict[str, int]:
         """Counts per value; without conditions the index itself knows them.
 
@@ -426,6 +468,7 @@ class EdgeStore(ScopedStore):
         )
         return {str(hit.value): hit.count for hit in self._open().facet(request)}
 
+    @_alone
     def _write(self, points: Sequence[Point]) -> None:
         self._needs_space()
         self._mark_open()
@@ -434,17 +477,17 @@ class EdgeStore(ScopedStore):
     def _all(self) -> Iterator[list[Point]]:
         offset = None
         while True:
-            found, offset = self._open().scroll(
-                q.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=True)
-            )
+            found, offset = self._page((), True, True, offset)
             yield [to_point(record) for record in found]
             if offset is None:
                 return
 
+    @_alone
     def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
         found = self._open().retrieve(list(point_ids), with_payload=True, with_vector=True)
         return [to_point(record) for record in found]
 
+    @_alone
     def _erase(self, point_ids: Sequence[str]) -> None:
         self._mark_open()
         self._open().update(q.UpdateOperation.delete_points(list(point_ids)))

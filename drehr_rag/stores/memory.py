@@ -48,7 +48,8 @@ class MemoryStore(ScopedStore):
         self._points: dict[str, Point] = {}
 
     def _select(self, where: Where) -> list[Point]:
-        return [point for point in self._points.values() if admits(where, point[3])]
+        # A copy, made in one step: another thread may be writing.
+        return [point for point in list(self._points.values()) if admits(where, point[3])]
 
     def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
         points = self._select(where)
@@ -59,14 +60,19 @@ class MemoryStore(ScopedStore):
         return [_best(points, row, k) for row in scores]
 
     def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
-        frequency = Counter(i for point in self._points.values() for i in point[2].indices)
-        points = self._select(where)
-        return [self._bm25(vector, points, frequency, k) for vector in vectors]
+        everything = self._select(())
+        frequency = Counter(i for point in everything for i in point[2].indices)
+        points = [point for point in everything if admits(where, point[3])]
+        return [self._bm25(vector, points, frequency, len(everything), k) for vector in vectors]
 
     def _bm25(
-        self, query: SparseVector, points: Sequence[Point], frequency: Counter[int], k: int
+        self,
+        query: SparseVector,
+        points: Sequence[Point],
+        frequency: Counter[int],
+        total: int,
+        k: int,
     ) -> list[Row]:
-        total = len(self._points)
         weights = {
             i: value * log(1 + (total - frequency[i] + 0.5) / (frequency[i] + 0.5))
             for i, value in zip(query.indices, query.values, strict=True)
@@ -86,6 +92,9 @@ class MemoryStore(ScopedStore):
 
     def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
         return [self._points[point_id] for point_id in point_ids if point_id in self._points]
+
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        yield from ((point[3], point[1]) for point in self._select(where))
 
     def _count(self, where: Where) -> int:
         return len(self._select(where))

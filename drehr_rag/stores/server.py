@@ -245,10 +245,21 @@ class ServerStore(ScopedStore):
         for records in self._pages(PAGE, with_payload=wanted, scroll_filter=conditions(where)):
             yield from (record.payload or {} for record in records)
 
+    def _dense(self, where: Where) -> Iterator[tuple[Payload, Sequence[float]]]:
+        shown = {"with_payload": True, "with_vectors": ["dense"]}
+        for records in self._pages(self._rows(), scroll_filter=conditions(where), **shown):
+            for record in records:
+                vector: Any = record.vector
+                yield record.payload or {}, vector["dense"]
+
     def _all(self) -> Iterator[list[Point]]:
-        size = max(1, min(PAGE, REQUEST_BYTES // (NUMBER_BYTES * self.manifest["dimension"])))
-        for records in self._pages(size, with_payload=True, with_vectors=True):
+        for records in self._pages(self._rows(), with_payload=True, with_vectors=True):
             yield [to_point(record) for record in records]
+
+    def _rows(self) -> int:
+        """With their vectors, in one answer of bounded size."""
+        dimension: int = self.manifest["dimension"]
+        return max(1, min(PAGE, REQUEST_BYTES // (NUMBER_BYTES * dimension)))
 
     def _pages(self, size: int, **kwargs: Any) -> Iterator[list[models.Record]]:
         offset = None

@@ -15,9 +15,17 @@ class HashEncoder:
         dimension: Length of the vectors.
         max_tokens: Words beyond this are cut, and counted in `truncated`.
         salt: Another salt is another encoder, with another fingerprint.
+        query_prompt: Words put before each query, so that it differs from the same passage.
     """
 
-    def __init__(self, *, dimension: int = 16, max_tokens: int = 64, salt: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        dimension: int = 16,
+        max_tokens: int = 64,
+        salt: str = "",
+        query_prompt: str = "",
+    ) -> None:
         """Make the fingerprint."""
         self.name = f"hash{salt}"
         self.max_tokens = max_tokens
@@ -27,7 +35,7 @@ class HashEncoder:
             model=self.name,
             weights=blake2b(salt.encode()).hexdigest(),
             pooling="sum",
-            query_prompt="",
+            query_prompt=query_prompt,
             passage_prompt="",
             max_tokens=max_tokens,
             dimension=dimension,
@@ -39,13 +47,16 @@ class HashEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Shape (texts, dimension)."""
-        rows = [self._vector(text.lower().split()[: self.max_tokens]) for text in texts]
-        return np.array(rows, dtype=np.float32).reshape(-1, self.fingerprint.dimension)
+        return self._rows([f"{self.fingerprint.query_prompt}{text}" for text in texts])
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """Shape (texts, dimension)."""
         self.truncated += sum(count > self.max_tokens for count in self.count_tokens(texts))
-        return self.encode_queries(texts)
+        return self._rows(texts)
+
+    def _rows(self, texts: Sequence[str]) -> Vectors:
+        rows = [self._vector(text.lower().split()[: self.max_tokens]) for text in texts]
+        return np.array(rows, dtype=np.float32).reshape(-1, self.fingerprint.dimension)
 
     def _vector(self, words: Sequence[str]) -> Vectors:
         vector = np.full(self.fingerprint.dimension, 1e-3)

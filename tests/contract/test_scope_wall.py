@@ -162,6 +162,7 @@ NOT_READING = {
     "close",
     "encoder",
     "chunker",
+    "store",
 }
 
 
@@ -217,6 +218,8 @@ def see_nothing_from_outside(ward, scope, given_filters, query, k, mode):
     mine = {c.chunk_id for c in ward.chunks if in_scope(c, scope)}
     everything = [chunk.chunk_id for chunk in ward.chunks]
     assert {chunk.chunk_id for chunk in index.get(everything, scope=scope)} == mine
+    assert {chunk.chunk_id for chunk in index.store.scan(scope=scope)} == mine
+    assert set(index.store.vectors(everything, scope=scope)) == mine
 
 
 def test_every_public_method_is_covered_here():
@@ -232,8 +235,10 @@ def test_every_public_method_is_covered_here():
         "get",
         "count",
         "facets",
+        "scan",
+        "vectors",
     }
-    writes = {"note_states", "upsert", "drop_stale", "delete_notes", "delete_patient"}
+    writes = {"note_states", "upsert", "drop_stale", "delete", "delete_notes", "delete_patient"}
     neither = {"optimise", "purge", "compact", "snapshot", "close", "manifest"}
     public = {name for name in vars(ScopedStore) if not name.startswith("_")}
     assert public - neither == reads | writes
@@ -267,6 +272,12 @@ def test_an_engine_that_forgets_the_filter_is_caught(wards, monkeypatch):
         ward.index.search("heart failure", scope=scope, mode="lexical", k=60)
     with pytest.raises(ScopeError, match="outside the scope"):
         ward.store.get([chunk.chunk_id for chunk in ward.chunks], scope=scope)
+    with pytest.raises(ScopeError, match="outside the scope"):
+        list(ward.store.scan(scope=scope))
+    with pytest.raises(ScopeError, match="outside the scope"):
+        ward.store.vectors([chunk.chunk_id for chunk in ward.chunks], scope=scope)
+    with pytest.raises(ScopeError, match="outside the scope"):
+        ward.store.delete(scope=scope)
 
 
 def test_conditions_of_an_empty_cohort_can_not_be_met():

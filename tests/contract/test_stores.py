@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import make_chunk, put, random_sparse, random_vectors
 
-from drehr_rag.errors import BadArgument, ScopeRequired, StoreError, UnknownName
+from drehr_rag.errors import BadArgument, ScopeError, ScopeRequired, StoreError, UnknownName
 from drehr_rag.stores import open_store
 from drehr_rag.types import AllPatients, Cohort, Encounter, Filters, Patient, SparseVector
 
@@ -49,6 +49,10 @@ FILTERS = [
     Filters(since=datetime(2180, 4, 1), until=datetime(2180, 9, 1)),
     Filters(note_types=("Radiology report",), since=datetime(2180, 2, 1)),
     Filters(note_types=()),
+    Filters(patient_ids=("p1", "stranger"), encounter_ids=("e1",)),
+    Filters(note_ids=("n1", "n4", "n19")),
+    Filters(chunk_ids=("c1", "c9", "c11", "c99"), sections=("plan",)),
+    Filters(chunk_ids=()),
 ]
 
 
@@ -67,6 +71,7 @@ def test_agrees_with_the_reference(new_store, scope, filters):
                 store.search_dense(queries, k=100, **where),
                 store.search_sparse(words, k=100, **where),
                 store.count(**where),
+                sorted(store.scan(**where), key=lambda chunk: chunk.chunk_id),
                 {f: store.facets(f, **where) for f in ("patient_id", "note_type", "section")},
             )
         )
@@ -78,8 +83,64 @@ def test_agrees_with_the_reference(new_store, scope, filters):
             assert hit.score == pytest.approx(scores[hit.chunk.chunk_id], abs=1e-4)
         assert [h.score for h in given] == sorted((h.score for h in given), reverse=True)
     assert tested[2:] == reference[2:]
-    if scope == Cohort([]) or filters == Filters(note_types=()):
+    assert {c.chunk_id for c in tested[3]} == {h.chunk.chunk_id for h in tested[0][0]}
+    if scope == Cohort([]) or filters in (Filters(note_types=()), Filters(chunk_ids=())):
         assert tested[0] == [[], [], []] and tested[2] == 0
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=range(len(FILTERS)))
+@pytest.mark.parametrize("scope", SCOPES, ids=lambda s: type(s).__name__)
+def test_deletes_what_is_in_scope_and_nothing_else(new_store, scope, filters):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    doomed = {chunk.chunk_id for chunk in store.scan(scope=scope, filters=filters)}
+    assert store.delete(scope=scope, filters=filters) == len(doomed)
+    left = {chunk.chunk_id for chunk in store.scan(scope=EVERYBODY)}
+    assert left == {chunk.chunk_id for chunk in chunks} - doomed
+    assert store.delete(scope=scope, filters=filters) == 0
+
+
+DIGESTS = {"n1": ("d", 1), "n2": ("d", 1)}
+
+
+def one(chunk):
+    rng = np.random.default_rng(3)
+    return [chunk], random_vectors(rng, 1), random_sparse(rng, 1), DIGESTS
+
+
+@pytest.mark.parametrize(
+    ("scope", "chunk"),
+    [
+        (Patient("p1"), make_chunk(2, patient="p2")),
+        (Patient("p1"), make_chunk(2, patient=None)),
+        (Cohort(["p1", "p3"]), make_chunk(2, patient="p2")),
+        (Cohort([]), make_chunk(2, patient="p1")),
+        (Encounter("p1", "e1"), make_chunk(2, patient="p1")),
+        (Encounter("p1", "e1"), make_chunk(2, patient="p1", encounter_id="e2")),
+        # c1 is p1's, of encounter e2:
+        (Patient("p2"), make_chunk(1, patient="p2")),
+        (Encounter("p1", "e1"), make_chunk(1, patient="p1", encounter_id="e1")),
+        (EVERYBODY, make_chunk(1, patient="p2")),
+        (EVERYBODY, make_chunk(1, patient=None)),
+    ],
+)
+def test_writes_nothing_outside_its_scope_and_over_nobody_elses(new_store, scope, chunk):
+    store = new_store()
+    before = make_chunk(1, patient="p1", encounter_id="e2")
+    store.upsert(*one(before))
+    with pytest.raises(ScopeError, match="nothing was written"):
+        store.upsert(*one(chunk), scope=scope)
+    assert list(store.scan(scope=EVERYBODY)) == [before]
+
+
+def test_writes_inside_its_scope(new_store):
+    store = new_store()
+    store.upsert(*one(make_chunk(1, encounter_id="e1")), scope=Encounter("p1", "e1"))
+    again = make_chunk(1, encounter_id="e2", text="new words")
+    store.upsert(*one(again), scope=Patient("p1"))
+    store.upsert(*one(make_chunk(2, patient="p2")), scope=Cohort(["p1", "p2"]))
+    assert store.get(["c1", "c2"], scope=EVERYBODY) == [again, make_chunk(2, patient="p2")]
 
 
 def test_chunks_of_nobody_are_reached_only_under_all_patients(new_store):
@@ -110,6 +171,9 @@ def test_only_a_scope_is_a_scope(new_store, no_scope):
         lambda **k: store.get(["c1"], **k),
         lambda **k: store.count(**k),
         lambda **k: store.facets("section", **k),
+        lambda **k: store.scan(**k),
+        lambda **k: store.vectors(["c1"], **k),
+        lambda **k: store.delete(**k),
     ):
         with pytest.raises(ScopeRequired, match="Patient"):
             call(scope=no_scope)
@@ -144,6 +208,22 @@ def test_get_keeps_order_and_leaves_out_what_is_not_in_scope(new_store):
     got = store.get(["c6", "c1", "c2", "missing", "c1"], scope=Patient("p1"))
     assert [chunk.chunk_id for chunk in got] == ["c6", "c1", "c1"]
     assert got[1] == ward()[0][1]
+
+
+def test_vectors_come_back_from_inside_the_scope_only(new_store):
+    store = new_store()
+    chunks, dense, sparse = ward()
+    put(store, chunks, dense, sparse)
+    for scope in SCOPES:
+        found = store.vectors(["c6", "missing", "c1", "c2", "c1", "c9"], scope=scope)
+        seen = {chunk.chunk_id for chunk in store.get(["c6", "c1", "c2", "c9"], scope=scope)}
+        assert set(found) == seen
+        for chunk_id, vector in found.items():
+            np.testing.assert_allclose(vector, dense[int(chunk_id[1:])], atol=1e-6)
+            assert vector.dtype == np.float32
+    assert store.vectors([], scope=EVERYBODY) == {}
+    with pytest.raises(ScopeRequired, match="scope="):
+        store.vectors(["c1"])
 
 
 def test_writing_twice_changes_nothing(new_store):

@@ -6,10 +6,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
 from datetime import date, datetime
 
+import numpy as np
 import pytest
+from conftest import make_chunk, put, random_sparse, random_vectors
 
 from drehr_rag.errors import (
     BadArgument,
@@ -700,3 +703,26 @@ def test_a_store_with_chunks_is_never_made_anew(folder):
     path.write_text(json.dumps({**json.loads(path.read_text()), "creating": True}))
     with EhrIndex.open(folder, encoder=HashEncoder()) as index:
         assert index.count(scope=EVERYBODY) == 60
+
+
+def test_what_is_written_while_another_thread_compacts_is_kept(tmp_path, monkeypatch):
+    store = edge.open_store(str(tmp_path / "a.idx"), manifest={"dimension": 8})
+    rng = np.random.default_rng(0)
+    put(store, [make_chunk(1)], random_vectors(rng, 1), random_sparse(rng, 1))
+    copied, written, write = threading.Event(), threading.Event(), edge._put
+
+    def slow(shard, points):
+        write(shard, points)
+        if threading.current_thread() is compacting:
+            copied.set()
+            written.wait(1)  # as long as it would take to write into the old files
+
+    monkeypatch.setattr(edge, "_put", slow)
+    compacting = threading.Thread(target=store.compact)
+    compacting.start()
+    copied.wait(10)
+    put(store, [make_chunk(2)], random_vectors(rng, 1), random_sparse(rng, 1))
+    written.set()
+    compacting.join()
+    assert sorted(c.chunk_id for c in store.scan(scope=EVERYBODY)) == ["c1", "c2"]
+    store.close()

@@ -123,3 +123,11 @@ def test_equal_scores_are_no_division_by_zero():
 def test_the_share_of_the_dense_side():
     fused = relative_scores({"dense": ranking({"a": 0.4, "b": 0.1}), "lexical": []})
     assert totals(fused) == pytest.approx({"a": DENSE_SHARE, "b": 0.0})
+
+
+def test_the_dense_share_can_be_chosen():
+    dense, lexical = ranking({"a": 0.9, "b": 0.5}), ranking({"b": 10.0, "a": 5.0})
+    rankings = {"dense": dense, "lexical": lexical}
+    assert totals(relative_scores(rankings, dense_share=1.0)) == pytest.approx({"a": 1, "b": 0})
+    assert totals(relative_scores(rankings, dense_share=0.0)) == pytest.approx({"a": 0.5, "b": 1})
+    assert relative_scores(rankings, dense_share=DENSE_SHARE) == relative_scores(rankings)

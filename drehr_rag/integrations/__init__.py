@@ -1,0 +1,1 @@
+"""One edge per framework: here, and nowhere else, a framework's objects are known."""

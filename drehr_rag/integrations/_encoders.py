@@ -1,0 +1,34 @@
+"""One copy of an encoder's weights in a process, whoever asks for it by name."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from threading import Lock
+from typing import Any
+
+from drehr_rag.encoders import load_encoder
+from drehr_rag.errors import BadArgument
+from drehr_rag.protocols import Encoder
+
+_loading = Lock()
+"""Two threads that ask at once get one copy."""
+
+
+def shared_encoder(name: str, options: Mapping[str, Any] | None = None) -> Encoder:
+    """The encoder of this name and these options; loaded when first asked for.
+
+    Raises:
+        BadArgument: An option is no JSON value.
+        ModelUnavailable, MissingExtra, UnknownName: As `load_encoder`.
+    """
+    try:
+        key = json.dumps(dict(options or {}), sort_keys=True)
+    except TypeError:
+        raise BadArgument("an encoder's options are text, numbers or truth values") from None
+    with _loading:
+        return _loaded(name, key)
+
+
+@cache
+def _loaded(name: str, options: str) -> Encoder:
+    return load_encoder(name, **json.loads(options))

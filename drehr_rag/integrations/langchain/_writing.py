@@ -1,0 +1,150 @@
+"""Documents into a store and out of it, never outside the scope: checked first, then written."""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.documents import Document
+
+from drehr_rag.errors import BadArgument, ScopeError
+from drehr_rag.index import EhrIndex
+from drehr_rag.integrations.langchain._documents import listed, to_chunk
+from drehr_rag.integrations.langchain._metadata import HALF, storable
+from drehr_rag.retrievers._bm25 import sparse_passages
+from drehr_rag.stores import ScopedStore
+from drehr_rag.stores._where import admits, narrow
+from drehr_rag.types import AllPatients, Chunk, Filters, Scope
+
+DIGEST = "document"
+"""In the place of a note's digest: documents come without their note, so it is never complete."""
+
+BATCH = 1024
+"""Documents encoded and written at a time: enough for batches of like length; between two of these a
+cancelled call stops."""
+
+_TAKEN = AllPatients(reason="whether an id is taken by somebody else")
+
+
+def adding(
+    index: EhrIndex,
+    documents: Iterable[Document],
+    ids: Iterable[str | None] | None,
+    scope: Scope,
+    *,
+    batch_size: int | None = None,
+) -> Generator[None, None, list[str]]:
+    """Write documents step by step: check all of them, then encode and write some at a time.
+
+    Returns:
+        The documents' ids, in their order.
+
+    Raises:
+        BadArgument: One of them, or its id, cannot be used; nothing was written.
+        ScopeError: One is outside the scope, or its id or note is somebody else's; nothing was
+            written.
+    """
+    given = listed(documents)
+    chosen = _chosen_ids(given, ids)
+    chunks = _distinct(_chunks(given, chosen))
+    _check_place(index.store, chunks, scope)
+    remaining = iter(chunks)
+    while some := list(islice(remaining, batch_size or BATCH)):
+        texts = [chunk.text for chunk in some]
+        index.store.upsert(
+            some,
+            index.encoder.encode_passages(texts),
+            sparse_passages(texts),
+            {chunk.note_id: (DIGEST, 1) for chunk in some},
+            scope=scope,
+        )
+        yield
+    return chosen
+
+
+def delete(store: ScopedStore, ids: Sequence[str], scope: Scope) -> None:
+    """Delete the documents of these ids; those that are not there are no error.
+
+    Raises:
+        ScopeError: One is outside the scope; nothing was deleted.
+    """
+    if not all(_lies_in(chunk, scope) for chunk in store.get(ids, scope=_TAKEN)):
+        raise ScopeError("some of these ids are outside the scope: nothing was deleted")
+    if store.delete(scope=scope, filters=Filters(chunk_ids=tuple(ids))):
+        store.purge()
+
+
+def checked_ids(ids: Any) -> list[str]:
+    """A list of ids.
+
+    Raises:
+        BadArgument: It is something else, or one of them is.
+    """
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise BadArgument(f"ids is a list of text, not {type(ids).__name__}")
+    return [_checked_id(one) for one in ids]
+
+
+def _checked_id(one: object) -> str:
+    if not isinstance(one, str) or not one.strip():
+        raise BadArgument(f"an id is text and not empty, not {type(one).__name__}")
+    if not storable(one):
+        raise BadArgument(f"an id {HALF}")
+    return one
+
+
+def _chosen_ids(documents: Sequence[Document], ids: Iterable[str | None] | None) -> list[str]:
+    """For each document the id of the call, or else its own, or else a new one."""
+    if isinstance(ids, str | bytes):
+        raise BadArgument("ids is a list of text, not one text")
+    called = [None] * len(documents) if ids is None else list(ids)
+    if len(called) != len(documents):
+        raise BadArgument(f"{len(called)} ids for {len(documents)} documents")
+    wanted = [
+        document.id if one is None else one for one, document in zip(called, documents, strict=True)
+    ]
+    return [str(uuid4()) if one is None else _checked_id(one) for one in wanted]
+
+
+def _chunks(documents: Sequence[Document], ids: Sequence[str]) -> Iterator[Chunk]:
+    for number, (document, chunk_id) in enumerate(zip(documents, ids, strict=True)):
+        try:
+            yield to_chunk(document, chunk_id)
+        except BadArgument as problem:
+            raise BadArgument(f"documents[{number}] (id {chunk_id!r}): {problem}") from None
+
+
+def _distinct(chunks: Iterable[Chunk]) -> list[Chunk]:
+    """One chunk an id: the same document twice is one, two documents under one id are an error."""
+    found: dict[str, Chunk] = {}
+    for chunk in chunks:
+        if found.setdefault(chunk.chunk_id, chunk) != chunk:
+            raise BadArgument(f"two different documents have the id {chunk.chunk_id!r}")
+    return list(found.values())
+
+
+def _check_place(store: ScopedStore, chunks: Sequence[Chunk], scope: Scope) -> None:
+    """Before anything is written: inside the scope, and neither id nor note of somebody else."""
+    held = {c.chunk_id: c for c in store.get([c.chunk_id for c in chunks], scope=_TAKEN)}
+    states = store.note_states(list({chunk.note_id for chunk in chunks}))
+    owners = {note_id: state.patient_id for note_id, state in states.items()}
+    for chunk in chunks:
+        if not _lies_in(chunk, scope):
+            raise ScopeError(
+                f"document {chunk.chunk_id!r} is outside the scope {type(scope).__name__}, by "
+                "patient_id and encounter_id in its metadata: nothing was written"
+            )
+        before = held.get(chunk.chunk_id, chunk)
+        if before.patient_id != chunk.patient_id or not _lies_in(before, scope):
+            raise ScopeError(
+                f"the id {chunk.chunk_id!r} is taken, by somebody else's text or outside the "
+                "scope: nothing was written"
+            )
+        if owners.setdefault(chunk.note_id, chunk.patient_id) != chunk.patient_id:
+            raise ScopeError(f"note {chunk.note_id!r} is another patient's: nothing was written")
+
+
+def _lies_in(chunk: Chunk, scope: Scope) -> bool:
+    where = narrow(scope)
+    whose = {"patient_id": chunk.patient_id, "encounter_id": chunk.encounter_id}
+    return where is not None and admits(where, whose)

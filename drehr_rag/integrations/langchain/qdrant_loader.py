@@ -1,0 +1,68 @@
+"""`QdrantCollectionLoader`: what `langchain_qdrant` has stored, as documents to index anew."""
+
+from collections.abc import Iterator
+
+from langchain_core.document_loaders import BaseLoader
+from langchain_core.documents import Document
+from qdrant_client import QdrantClient
+
+from drehr_rag.errors import BadArgument, StoreMissing
+
+PAGE = 1_000
+"""Points a request."""
+
+
+class QdrantCollectionLoader(BaseLoader):
+    """The documents of a collection, with the ids of their points; the vectors stay behind.
+
+    They were made by another encoder, or by the right one in an unknown way, and the collection
+    has no term weights with IDF: it is read once and indexed anew, never written to.
+
+    Args:
+        client: Connected to the server, or to the folder.
+        collection: Its name.
+        content_key: Where the text is in the payload, as it was given to `QdrantVectorStore`.
+        metadata_key: Where the metadata is.
+    """
+
+    def __init__(
+        self,
+        client: QdrantClient,
+        collection: str,
+        *,
+        content_key: str = "page_content",
+        metadata_key: str = "metadata",
+    ) -> None:
+        """Nothing is read yet."""
+        self._client = client
+        self._collection = collection
+        self._content = content_key
+        self._metadata = metadata_key
+
+    def lazy_load(self) -> Iterator[Document]:
+        """Every document, as a stream.
+
+        Raises:
+            StoreMissing: There is no such collection.
+            BadArgument: A point has no text under that key.
+        """
+        if not self._client.collection_exists(self._collection):
+            raise StoreMissing(f"the server has no collection {self._collection}")
+        offset = None
+        while True:
+            points, offset = self._client.scroll(
+                self._collection, limit=PAGE, offset=offset, with_payload=True
+            )
+            for point in points:
+                payload = point.payload or {}
+                if not isinstance(payload.get(self._content), str):
+                    raise BadArgument(
+                        f"point {point.id} has no text under {self._content!r}, only "
+                        f"{', '.join(sorted(payload))}: name content_key"
+                    )
+                metadata = payload.get(self._metadata) or {}
+                yield Document(
+                    id=str(point.id), page_content=payload[self._content], metadata=metadata
+                )
+            if offset is None:
+                return

@@ -1,0 +1,71 @@
+"""`DrEhrRetriever`: an index of notes as LangChain's retriever, inside a scope."""
+
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from pydantic import Field
+
+from drehr_rag.index import EhrIndex, Names, When
+from drehr_rag.integrations._threads import in_thread
+from drehr_rag.integrations.langchain._documents import to_document
+from drehr_rag.integrations.langchain._scoped_retriever import ScopedRetriever
+from drehr_rag.types import Mode, Scope
+
+
+class DrEhrRetriever(ScopedRetriever):
+    """The best passages of the notes in scope.
+
+    `retriever.invoke("heart failure", scope=Patient("p1"), k=3)`; every field but `index` and
+    `allow_tracing` may also be given to a call, which then overrides it, save `scope`, which a
+    call may only narrow.
+
+    Args:
+        index: The notes.
+        scope: The ceiling of every call. Without one, each call or config must name a scope.
+        k: At most so many documents.
+        mode: `hybrid`, `dense`, `lexical` or `rrf`.
+        note_type: As in `EhrIndex.search`, like the following.
+        section: Only passages under this heading, or these.
+        since: Only notes written at or after this time.
+        until: Only notes written at or before this time.
+        allow_tracing: Let hosted tracing send note text out of this machine.
+    """
+
+    index: EhrIndex = Field(repr=False)
+    k: int = Field(default=10, strict=True, gt=0)
+    mode: Mode = "hybrid"
+    note_type: Names = None
+    section: Names = None
+    since: When = None
+    until: When = None
+
+    def _get_relevant_documents(  # type: ignore[override]  # LangChain hands extras over by name
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        scope: Scope,
+        k: int | None = None,
+        mode: Mode | None = None,
+        note_type: Names = None,
+        section: Names = None,
+        since: When = None,
+        until: When = None,
+    ) -> list[Document]:
+        called = {"k": k, "mode": mode, "note_type": note_type, "section": section,
+                  "since": since, "until": until}  # fmt: skip
+        asked: dict[str, Any] = {
+            name: getattr(self, name) if value is None else value for name, value in called.items()
+        }
+        hits = self.index.search(query, scope=scope, **asked)
+        return [to_document(hit.chunk) for hit in hits]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **asked: Any
+    ) -> list[Document]:
+        manager = run_manager.get_sync()
+        return await in_thread(self._get_relevant_documents, query, run_manager=manager, **asked)

@@ -1,0 +1,323 @@
+"""`DrEhrVectorStore`: an index as LangChain's vector store, inside a scope."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import VectorStore
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
+
+from drehr_rag._arguments import check_words, positive
+from drehr_rag.errors import BadArgument
+from drehr_rag.index import EhrIndex, Names, When, named_filters
+from drehr_rag.integrations._threads import finish, finish_in_thread, twin
+from drehr_rag.integrations.langchain._documents import made_of, to_document
+from drehr_rag.integrations.langchain._foreign import embeddings_of, encoder_of
+from drehr_rag.integrations.langchain._scopes import around, narrowest
+from drehr_rag.integrations.langchain._tracing import refuse_tracing
+from drehr_rag.integrations.langchain._writing import adding, checked_ids, delete
+from drehr_rag.integrations.langchain.store_retriever import DrEhrVectorStoreRetriever
+from drehr_rag.types import Filters, Hit, Mode, Scope, Vectors
+
+
+class DrEhrVectorStore(VectorStore):
+    """Documents and notes in one index; nothing outside the scope is read, written or deleted.
+
+    Every method takes `scope`, which may narrow the store's own and never widen it; the searches
+    also take `note_type`, `section`, `since` and `until`, as `EhrIndex.search` does.
+
+    A document's `patient_id`, `encounter_id`, `note_id`, `note_type`, `section` and `written_at`
+    are read from its metadata, which comes back as it was given. One that names a note belongs to
+    it: when the note is deleted or indexed anew, the document goes too.
+
+    Args:
+        index: Where they are.
+        scope: The ceiling of every call. Without one, each call must name a scope.
+        mode: How texts are searched for: `hybrid`, `dense`, `lexical` or `rrf`.
+        allow_tracing: Let hosted tracing send note text out of this machine.
+    """
+
+    def __init__(
+        self,
+        index: EhrIndex,
+        *,
+        scope: Scope | None = None,
+        mode: Mode = "hybrid",
+        allow_tracing: bool = False,
+    ) -> None:
+        """Nothing is run.
+
+        Raises:
+            ScopeRequired: What is given as scope is none.
+        """
+        self.index = index
+        self.scope = None if scope is None else narrowest(scope)
+        self.mode: Mode = mode
+        self.allow_tracing = allow_tracing
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path,
+        *,
+        embedding: Embeddings | None = None,
+        scope: Scope | None = None,
+        mode: Mode = "hybrid",
+        allow_tracing: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Open an index, or make it.
+
+        Args:
+            location: A folder, `http://host:6333/collection` or `:memory:`.
+            embedding: `DrEhrEmbeddings`, or any other of LangChain's; an index that exists
+                remembers its encoder and refuses any other.
+            scope: As in the constructor.
+            mode: As in the constructor.
+            allow_tracing: As in the constructor.
+            options: Of `EhrIndex.open`: `chunker`, `chunker_options`, `create`.
+
+        Raises:
+            StoreMissing: There is no index, and no embedding to make one with.
+            EncoderMismatch: It was made with another encoder.
+        """
+        encoder = None if embedding is None else encoder_of(embedding)
+        index = EhrIndex.open(location, encoder=encoder, **options)
+        return cls(index, scope=scope, mode=mode, allow_tracing=allow_tracing)
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        embedding: Embeddings,
+        metadatas: Iterable[dict[str, Any] | None] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        location: str | Path = ":memory:",
+        **options: Any,
+    ) -> Self:
+        """Open or make an index and add texts; `options` are those of `open`."""
+        store = cls.open(location, embedding=embedding, **options)
+        try:
+            store.add_texts(texts, metadatas, ids=ids)
+        except BaseException:
+            store.index.close()
+            raise
+        return store
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """Those that the index is made with."""
+        return embeddings_of(self.index.encoder)
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def add_documents(  # type: ignore[override]
+        self,
+        documents: Iterable[Document],
+        *,
+        ids: Iterable[str | None] | None = None,
+        scope: Scope | None = None,
+        batch_size: int | None = None,
+    ) -> list[str]:
+        """Write documents, over those of the same ids; either all of them can be written, or none.
+
+        Args:
+            documents: A list or a generator.
+            ids: One a document; None takes the document's own, or a new one.
+            scope: Narrows the store's.
+            batch_size: Documents encoded and written at a time.
+
+        Returns:
+            Their ids, in their order.
+
+        Raises:
+            BadArgument: One of them cannot be stored as it is; the message says which and why.
+            ScopeError: One is outside the scope, or its id or note belongs to somebody else.
+        """
+        return finish(self._adding(documents, ids, scope, batch_size))
+
+    async def aadd_documents(  # type: ignore[override]
+        self,
+        documents: Iterable[Document],
+        *,
+        ids: Iterable[str | None] | None = None,
+        scope: Scope | None = None,
+        batch_size: int | None = None,
+    ) -> list[str]:
+        """As `add_documents`. Cancelled, it stops between two batches, each of which is whole."""
+        return await finish_in_thread(self._adding(documents, ids, scope, batch_size))
+
+    def add_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Iterable[dict[str, Any] | None] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Write texts; `options` are those of `add_documents`."""
+        return self.add_documents(made_of(texts, metadatas), ids=ids, **options)
+
+    async def aadd_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Iterable[dict[str, Any] | None] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """As `add_texts`."""
+        return await self.aadd_documents(made_of(texts, metadatas), ids=ids, **options)
+
+    def _adding(self, documents: Any, ids: Any, scope: Scope | None, size: int | None) -> Any:
+        if size is not None:
+            positive(size, "batch_size")
+        return adding(self.index, documents, ids, self._bound(scope), batch_size=size)
+
+    def delete(  # type: ignore[override]
+        self, ids: Sequence[str] | None = None, *, scope: Scope | None = None
+    ) -> bool:
+        """Remove documents, from the store's files too; those that are not there are no error.
+
+        Raises:
+            BadArgument: No ids: nothing is deleted by leaving something out.
+            ScopeError: One is outside the scope; nothing was deleted.
+        """
+        if ids is None:
+            raise BadArgument(
+                "delete needs ids; for all that is known of a patient, index.delete_patient(id)"
+            )
+        delete(self.index.store, checked_ids(ids), self._bound(scope))
+        return True
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def get_by_ids(self, ids: Sequence[str], /, *, scope: Scope | None = None) -> list[Document]:
+        """Those of the documents that exist in scope, in the order asked for."""
+        chunks = self.index.get(checked_ids(ids), scope=self._bound(scope))
+        return [to_document(chunk) for chunk in chunks]
+
+    def similarity_search(self, query: str, k: int = 4, **narrowing: Any) -> list[Document]:
+        """The k best documents for a query, best first; `narrowing` as the class says.
+
+        Raises:
+            ScopeRequired: Neither store nor call says whose.
+            ScopeError: The call reaches outside the store's scope.
+        """
+        return [to_document(hit.chunk) for hit in self._search(query, k, **narrowing)]
+
+    def similarity_search_with_score(
+        self, query: str, k: int = 4, **narrowing: Any
+    ) -> list[tuple[Document, float]]:
+        """As `similarity_search`, with the core's scores: higher is better.
+
+        `hybrid` is from 0 to 1 and relative to this very result, `dense` a cosine, `lexical` BM25.
+        """
+        return [(to_document(hit.chunk), hit.score) for hit in self._search(query, k, **narrowing)]
+
+    def similarity_search_by_vector(
+        self, embedding: list[float], k: int = 4, **narrowing: Any
+    ) -> list[Document]:
+        """The k documents nearest to a query's vector, by cosine."""
+        return [to_document(hit.chunk) for hit in self._nearest(embedding, k, **narrowing)[0]]
+
+    def max_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **narrowing: Any
+    ) -> list[Document]:
+        """The k of the `fetch_k` nearest documents that are near the query and unlike each other.
+
+        Args:
+            query: It is encoded once, the documents not at all.
+            k: At most so many documents.
+            fetch_k: At most so many are looked at; at least k.
+            lambda_mult: 1 looks at nearness alone, 0 at difference alone.
+            narrowing: As the class says.
+        """
+        check_words(query, "query")
+        vector = self.index.encoder.encode_queries([query])[0]
+        return self.max_marginal_relevance_search_by_vector(
+            vector.tolist(), k, fetch_k, lambda_mult, **narrowing
+        )
+
+    def max_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        **narrowing: Any,
+    ) -> list[Document]:
+        """As `max_marginal_relevance_search`, with the query's vector."""
+        if not 0 <= lambda_mult <= 1:
+            raise BadArgument(f"lambda_mult is from 0 to 1, not {lambda_mult!r}")
+        fetch = max(positive(k), positive(fetch_k, "fetch_k"))
+        hits, scope = self._nearest(embedding, fetch, **narrowing)
+        held = self.index.store.vectors([hit.chunk.chunk_id for hit in hits], scope=scope)
+        there = [hit for hit in hits if hit.chunk.chunk_id in held]  # some may just have gone
+        rows: Any = [held[hit.chunk.chunk_id] for hit in there]
+        chosen = maximal_marginal_relevance(np.asarray(embedding), rows, lambda_mult, k)
+        return [to_document(there[i].chunk) for i in chosen]
+
+    def as_retriever(self, **fields: Any) -> DrEhrVectorStoreRetriever:
+        """A retriever over this store.
+
+        Args:
+            fields: `scope`, which narrows the store's; `search_type` (`similarity`, `mmr`,
+                `similarity_score_threshold`); `search_kwargs` (`k`, `fetch_k`, `lambda_mult`,
+                `score_threshold` and what the searches take); `tags` and `metadata`.
+        """
+        tags = fields.pop("tags", None) or [type(self).__name__]
+        allowed = {"allow_tracing": self.allow_tracing, **fields}
+        return DrEhrVectorStoreRetriever(vectorstore=self, tags=tags, **allowed)
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def _bound(self, scope: Scope | None) -> Scope:
+        refuse_tracing(allowed=self.allow_tracing)
+        return narrowest(self.scope, around(), scope)
+
+    def _search(
+        self, query: str, k: int, *, scope: Scope | None = None, **filters: Any
+    ) -> list[Hit]:
+        return self.index.search(query, scope=self._bound(scope), k=k, mode=self.mode, **filters)
+
+    def _nearest(
+        self, embedding: Any, k: int, *, scope: Scope | None = None, **filters: Any
+    ) -> tuple[list[Hit], Scope]:
+        bound = self._bound(scope)
+        chosen = _filters(**filters)
+        found = self.index.store.search_dense(_row(embedding), scope=bound, filters=chosen, k=k)
+        return found[0], bound
+
+    def _select_relevance_score_fn(self) -> Callable[[float], float]:
+        if self.mode == "lexical":
+            raise BadArgument("BM25 has no upper bound, so no relevance from 0 to 1: use hybrid")
+        if self.mode == "dense":
+            return lambda cosine: min(max((cosine + 1) / 2, 0.0), 1.0)
+        return lambda score: min(max(score, 0.0), 1.0)
+
+    if not TYPE_CHECKING:  # the signatures are the base's; its bodies take the loop's own threads
+        adelete = twin(delete)
+        aget_by_ids = twin(get_by_ids)
+        asimilarity_search = twin(similarity_search)
+        asimilarity_search_with_score = twin(similarity_search_with_score)
+        asimilarity_search_by_vector = twin(similarity_search_by_vector)
+        amax_marginal_relevance_search = twin(max_marginal_relevance_search)
+        amax_marginal_relevance_search_by_vector = twin(max_marginal_relevance_search_by_vector)
+
+
+def _filters(
+    *, note_type: Names = None, section: Names = None, since: When = None, until: When = None
+) -> Filters:
+    return named_filters(note_type, section, since, until)
+
+
+def _row(embedding: Any) -> Vectors:
+    try:
+        return np.asarray(embedding, dtype=np.float32).reshape(1, -1)
+    except (TypeError, ValueError):
+        raise BadArgument("embedding is a list of numbers") from None

@@ -1,0 +1,229 @@
+"""A LlamaIndex node as a chunk, and back: what comes out equals what went in.
+
+A node's id is the chunk's, its document's id is the note's, and `patient_id`, `encounter_id`,
+`note_type`, `section` and `written_at` are read from its metadata. What else makes the node stands
+in the chunk's metadata under `KEY`.
+"""
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    ImageNode,
+    IndexNode,
+    MetadataMode,
+    Node,
+    NodeRelationship,
+    ObjectType,
+    RelatedNodeInfo,
+    TextNode,
+)
+
+from drehr_rag.errors import BadArgument
+from drehr_rag.notes.sections import canonical
+from drehr_rag.types import Chunk, Note, as_id, as_time
+
+KEY = "llama_index_node"
+
+FOR_THE_MODEL = ("note_id", "note_type", "written_at", "section")
+"""Metadata that a language model may see; who the patient is, it need not know."""
+
+_CLASSES: dict[str, type[BaseNode]] = {
+    kind.__name__: kind for kind in (TextNode, Document, Node, IndexNode, ImageNode)
+}
+_STORED_APART = {"id_", "embedding", "metadata", "text", "text_resource", "class_name"}
+_LARGEST = 2**63
+"""Integers from here on are no longer exact in Qdrant."""
+
+
+def metadata_of(source: Note | Chunk) -> dict[str, Any]:
+    """What LlamaIndex shows of a note or chunk that did not come from LlamaIndex."""
+    fields = {
+        "patient_id": source.patient_id,
+        "encounter_id": source.encounter_id,
+        "note_id": source.note_id,
+        "note_type": source.note_type,
+        "written_at": source.written_at.isoformat() if source.written_at else None,
+        "section": getattr(source, "section", None),
+    }
+    known = {name: value for name, value in fields.items() if value is not None}
+    return {**source.metadata, **known}
+
+
+def exclusions(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Nothing of the metadata into the vector, and no patient into the prompt."""
+    return {
+        "excluded_embed_metadata_keys": list(metadata),
+        "excluded_llm_metadata_keys": [key for key in metadata if key not in FOR_THE_MODEL],
+    }
+
+
+def node_metadata(chunk: Chunk) -> dict[str, Any]:
+    """The metadata of the node that a chunk is, whoever wrote it; their values are the chunk's."""
+    if KEY not in chunk.metadata:
+        return metadata_of(chunk)
+    return {name: value for name, value in chunk.metadata.items() if name != KEY}
+
+
+def to_node(chunk: Chunk) -> BaseNode:
+    """The node that was made a chunk, or a node of a chunk that the core indexed."""
+    metadata = deepcopy(node_metadata(chunk))
+    if KEY in chunk.metadata:
+        held = deepcopy(dict(chunk.metadata[KEY]))
+        kind = _CLASSES[held.pop("class")]
+        return kind.from_dict({**held, "id_": chunk.chunk_id, "metadata": metadata, **_text(chunk)})
+    note = RelatedNodeInfo(node_id=chunk.note_id, node_type=ObjectType.DOCUMENT)
+    return TextNode(
+        id_=chunk.chunk_id,
+        text=chunk.text,
+        metadata=metadata,
+        start_char_idx=chunk.start,
+        end_char_idx=chunk.end,
+        relationships={NodeRelationship.SOURCE: note},
+        **exclusions(metadata),
+    )
+
+
+def to_chunk(node: BaseNode) -> Chunk:
+    """The chunk that stands for a node.
+
+    Raises:
+        BadArgument: The node is of a foreign class, holds more than text, or its metadata holds
+            what JSON cannot.
+    """
+    if type(node) not in _CLASSES.values():
+        raise BadArgument(
+            f"nodes are {', '.join(_CLASSES)}, not {type(node).__name__}: what a class of its own "
+            "adds would be lost"
+        )
+    _check_id(node.node_id, "a node's id")
+    try:
+        return _chunk(node)
+    except BadArgument as problem:
+        raise BadArgument(f"node {node.node_id!r}: {problem}") from None
+
+
+def _chunk(node: BaseNode) -> Chunk:
+    text = node.get_content(metadata_mode=MetadataMode.NONE)
+    _check_text(text)
+    metadata = _json(node.metadata, "its metadata")
+    start, end = _place(node, text)
+    note_type, section = metadata.get("note_type"), metadata.get("section")
+    return Chunk(
+        chunk_id=node.node_id,
+        note_id=_check_id(node.ref_doc_id or node.node_id, "the id of its document"),
+        patient_id=_optional_id(metadata, "patient_id"),
+        encounter_id=_optional_id(metadata, "encounter_id"),
+        start=start,
+        end=end,
+        text=text,
+        source=text,
+        note_type=note_type if isinstance(note_type, str) else None,
+        section=canonical(section) if isinstance(section, str) else None,
+        written_at=_time(metadata.get("written_at")),
+        metadata={**metadata, KEY: _rest(node)},
+    )
+
+
+def _text(chunk: Chunk) -> dict[str, Any]:
+    """A node of several kinds of content keeps its text among them."""
+    held = chunk.metadata[KEY]
+    if held["class"] not in (Node.__name__, Document.__name__):
+        return {"text": chunk.text}
+    if "text_resource" not in held:
+        return {}
+    return {"text_resource": {**held["text_resource"], "text": chunk.text}}
+
+
+def _rest(node: BaseNode) -> dict[str, Any]:
+    if KEY in node.metadata:
+        raise BadArgument(f"metadata must not use the key {KEY!r}")
+    try:
+        fields = node.model_dump(mode="json", exclude_defaults=True, exclude=_STORED_APART)
+    except ValueError:
+        raise BadArgument("holds an object that JSON cannot hold") from None
+    fields = {name: value for name, value in fields.items() if name not in _STORED_APART}
+    if isinstance(node, Node):
+        fields |= _resources(node)
+    return {"class": type(node).__name__, **_json(fields, "it")}
+
+
+def _resources(node: Node) -> dict[str, Any]:
+    if node.image_resource or node.audio_resource or node.video_resource:
+        raise BadArgument("holds images, sound or film; this store holds text")
+    if node.text_resource is None:
+        return {}
+    held = node.text_resource.model_dump(mode="json", exclude_none=True, exclude={"text"})
+    if node.text_resource.data:
+        raise BadArgument("holds bytes beside its text; this store holds text")
+    return {"text_resource": held}
+
+
+def _place(node: BaseNode, text: str) -> tuple[int, int]:
+    """Offsets in the note, where the node tells any that fit its text."""
+    start, end = getattr(node, "start_char_idx", None), getattr(node, "end_char_idx", None)
+    if start is None or end is None or end - start != len(text):
+        return 0, len(text)
+    return start, end
+
+
+def _optional_id(metadata: Mapping[str, Any], name: str) -> str | None:
+    if metadata.get(name) is None:
+        return None
+    try:
+        return as_id(metadata[name])
+    except ValueError as problem:
+        raise BadArgument(f"{name} {problem}") from None
+
+
+def _time(value: object) -> Any:
+    try:
+        return as_time(value)
+    except ValueError as problem:
+        raise BadArgument(f"written_at {problem}") from None
+
+
+def _check_id(value: object, what: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadArgument(f"{what} is text and not empty")
+    _check_text(value)
+    return value
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadArgument("holds half of a surrogate pair, which cannot be stored") from None
+
+
+def _json(values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """A copy, equal in every value: nothing is turned into something else in silence."""
+    for name, value in values.items():
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            text.encode()
+            same = isinstance(name, str) and _same(json.loads(text), value)
+        except (TypeError, ValueError, RecursionError):
+            same = False
+        if not same:
+            raise BadArgument(
+                f"{what} holds under {name!r} what JSON cannot hold as it is "
+                f"({type(value).__name__}): make it text, a number, a list or a dict of such"
+            )
+    copy: dict[str, Any] = deepcopy(dict(values))
+    return copy
+
+
+def _same(back: Any, given: Any) -> bool:
+    if isinstance(given, dict):
+        return back.keys() == given.keys() and all(_same(back[k], v) for k, v in given.items())
+    if isinstance(given, list):
+        return all(map(_same, back, given))
+    if isinstance(given, int) and not -_LARGEST <= given < _LARGEST:
+        return False
+    return type(back) is type(given) and bool(back == given)

@@ -1,0 +1,44 @@
+"""LangChain's two-step chain, one search and one answer, over documents that LangChain split."""
+
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import dynamic_prompt
+from langchain_core.documents import Document
+from langchain_core.language_models import GenericFakeChatModel
+
+from drehr_rag import AllPatients, ward
+from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrTextSplitter, DrEhrVectorStore
+
+embeddings = DrEhrEmbeddings(model="offline")  # was HuggingFaceEmbeddings(model_name=…)
+vector_store = DrEhrVectorStore.open(  # was QdrantVectorStore(client, "ward", embeddings)
+    ":memory:", embedding=embeddings, scope=AllPatients(reason="the ward's assistant")
+)
+splitter = DrEhrTextSplitter(embeddings)  # was RecursiveCharacterTextSplitter(…)
+
+documents = [
+    Document(note.text, metadata={"patient_id": note.patient_id, "note_id": note.note_id})
+    for note in ward.notes()
+]
+print(len(vector_store.add_documents(splitter.split_documents(documents))), "passages")
+
+
+@dynamic_prompt
+def with_passages(request: Any) -> str:
+    question = request.state["messages"][-1].text
+    found = vector_store.similarity_search(question, k=3)
+    for document in found:
+        print("   ", document.metadata["patient_id"], document.metadata.get("section"))
+    passages = "\n\n".join(document.page_content for document in found)
+    return f"Answer from these passages alone, or say that they do not tell:\n\n{passages}"
+
+
+# stands in for a model; ChatOpenAI(base_url="http://localhost:8000/v1", …) goes here
+model = GenericFakeChatModel(messages=iter(["Apixaban, 5 mg twice a day."]))
+chain = create_agent(model, tools=[], middleware=[with_passages])
+question = {"messages": [{"role": "user", "content": "Which anticoagulant does he take?"}]}
+session = {"configurable": {"patient_id": "p01"}}  # set by the application, for each request
+for token, _ in chain.stream(question, session, stream_mode="messages"):
+    print(token.text, end="")
+print()
+vector_store.index.close()

@@ -1,0 +1,47 @@
+"""LlamaIndex's chat engine on one patient's notes: the retriever is the only part that is ours."""
+
+from typing import Any
+
+from llama_index.core.chat_engine import CondensePlusContextChatEngine
+from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
+from llama_index.core.memory import ChatMemoryBuffer
+
+from drehr_rag import AllPatients, EhrIndex, Patient, ward
+from drehr_rag.errors import ScopeError
+from drehr_rag.integrations.llama_index import DrEhrRetriever
+
+
+class StandIn(CustomLLM):
+    """In place of a language model: repeats a follow-up question, and counts passages."""
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata()
+
+    def complete(self, prompt: str, formatted: bool = False, **_: Any) -> CompletionResponse:
+        _, asked, question = prompt.partition("Follow Up Input: ")
+        if asked:
+            return CompletionResponse(text=question.split("\n")[0])
+        return CompletionResponse(text=f"I was shown {prompt.count('note_id: ')} passages.")
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **_: Any) -> Any:
+        yield self.complete(prompt)
+
+
+with EhrIndex.open(":memory:", encoder="offline") as index:
+    index.add(note for note in ward.notes() if note.patient_id in ("p01", "p08"))
+    whole_ward = DrEhrRetriever(index, scope=AllPatients(reason="ward round"), similarity_top_k=2)
+    retriever = whole_ward.with_scope(Patient("p08"))
+    chat_engine = CondensePlusContextChatEngine.from_defaults(
+        retriever=retriever, llm=StandIn(), memory=ChatMemoryBuffer.from_defaults()
+    )
+    for message in ("Why was enoxaparin stopped?", "Which reaction to heparin was it?"):
+        response = chat_engine.chat(message)
+        print(message, "→", response)
+        for source in response.source_nodes:
+            print("   ", f"{source.score:.2f}", source.node.ref_doc_id, source.metadata["section"])
+    print(len(chat_engine.chat_history), "messages in memory")
+    try:
+        retriever.with_scope(Patient("p01"))
+    except ScopeError as refused:
+        print("p01:", refused)

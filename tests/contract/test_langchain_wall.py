@@ -1,0 +1,292 @@
+"""No combination of arguments reads, writes or removes anything outside the scope, by LangChain."""
+
+import asyncio
+import inspect
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langchain_core.runnables import RunnableLambda
+from pydantic import ValidationError
+
+from drehr_rag import AllPatients, Cohort, EhrIndex, Encounter, Patient
+from drehr_rag.errors import BadArgument, ScopeError, ScopeRequired
+from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrRetriever, DrEhrVectorStore
+from drehr_rag.testing import HashEncoder
+
+PATIENTS = ["p1", "p2", "p3", None]
+STAYS = ["e1", "e2", None]  # shared by patients on purpose
+WORDS = "heart failure kidney injury warfarin pain fever stroke".split()
+EVERYBODY = AllPatients(reason="test")
+EXAMPLES = 1000
+"""On each kind of store."""
+
+
+def document(number):
+    patient, stay = PATIENTS[number % 4], STAYS[number % 3]
+    metadata = {"patient_id": patient, "encounter_id": stay, "note_id": f"n{number}",
+                "section": ["plan", "course"][number % 2]}  # fmt: skip
+    text = f"{WORDS[number % 8]} {WORDS[number % 5]}"
+    return Document(text, metadata={k: v for k, v in metadata.items() if v}, id=f"d{number}")
+
+
+WARD = [document(number) for number in range(36)]
+OWNERS = {d.id: (d.metadata.get("patient_id"), d.metadata.get("encounter_id")) for d in WARD}
+
+
+@pytest.fixture(scope="module", params=["memory", "edge"])
+def index(request, tmp_path_factory):
+    place = ":memory:" if request.param == "memory" else tmp_path_factory.mktemp("wall") / "a.idx"
+    opened = EhrIndex.open(place, encoder=HashEncoder())
+    opened.store.purge = lambda: None  # files are not what this is about
+    yield opened
+    opened.close()
+
+
+def filled(index):
+    """The ward as it was, whatever the example before did."""
+    store = DrEhrVectorStore(index, scope=EVERYBODY)
+    if held(index) != dict.fromkeys(OWNERS):
+        store.delete(list(held(index)))
+        store.add_documents(WARD)
+    return store
+
+
+def held(index):
+    return dict.fromkeys(
+        sorted((c.chunk_id for c in index.store.scan(scope=EVERYBODY)), key=lambda i: int(i[1:]))
+    )
+
+
+names = st.sampled_from(["p1", "p2", "p3", "stranger"])
+scopes = st.one_of(
+    st.builds(Patient, names),
+    st.builds(Encounter, names, st.sampled_from(["e1", "e2", "e9"])),
+    st.builds(Cohort, st.lists(names, max_size=3)),
+    st.just(EVERYBODY),
+)
+maybe = st.none() | scopes
+configurables = st.one_of(
+    st.none(),
+    st.fixed_dictionaries({"patient_id": names | st.sampled_from([None, "", 7])},
+                          optional={"encounter_id": st.sampled_from(["e1", "e2", None])}),
+    st.fixed_dictionaries({"thread_id": st.just("t")}),
+)  # fmt: skip
+ids = st.lists(st.sampled_from([*OWNERS, "missing"]), max_size=6)
+searches = st.sampled_from(["similarity_search", "similarity_search_with_score",
+    "similarity_search_with_relevance_scores", "max_marginal_relevance_search",
+    "similarity_search_by_vector", "max_marginal_relevance_search_by_vector",
+    "search", "retriever", "store_retriever", "mmr_retriever", "tool", "batch",
+    "stream"])  # fmt: skip
+filters = st.fixed_dictionaries(
+    {}, optional={"section": st.sampled_from(["plan", "PLAN", [], ["course", "plan"]]),
+                  "note_type": st.sampled_from([[], "letter"])})  # fmt: skip
+
+
+def sees(scope, owner):
+    """The rules, written once more and naively."""
+    if isinstance(scope, AllPatients):
+        return True
+    if isinstance(scope, Encounter):
+        return owner == (scope.patient_id, scope.encounter_id)
+    patients = scope.patient_ids if isinstance(scope, Cohort) else {scope.patient_id}
+    return owner[0] in patients
+
+
+def scope_of(configurable):
+    """What a config may see; None where it says nothing, "nobody" where it cannot be meant."""
+    if not configurable or "patient_id" not in configurable:
+        return None
+    patient, stay = configurable["patient_id"], configurable.get("encounter_id", "none")
+    if not patient or stay is None:
+        return "nobody"
+    return Patient(patient) if stay == "none" else Encounter(patient, stay)
+
+
+def allowed(*given):
+    """Ids that all of the given scopes may see; nothing where none is given."""
+    limits = [scope for scope in given if scope is not None]
+    if not limits or "nobody" in limits:
+        return set()
+    return {i for i, owner in OWNERS.items() if all(sees(scope, owner) for scope in limits)}
+
+
+RUNNABLES = {
+    "retriever": lambda store, field: DrEhrRetriever(index=store.index, scope=field),
+    "batch": lambda store, field: DrEhrRetriever(index=store.index, scope=field),
+    "stream": lambda store, field: DrEhrRetriever(index=store.index, scope=field),
+    "store_retriever": lambda store, field: store.as_retriever(scope=field),
+    "mmr_retriever": lambda store, field: store.as_retriever(search_type="mmr"),
+}
+
+
+async def aask(how, runnable, config, given):
+    if how == "batch":
+        return (await runnable.abatch(["heart"], config, **given))[0]
+    if how == "stream":
+        return await anext(runnable.astream("heart", config, **given))
+    return await runnable.ainvoke("heart", config, **given)
+
+
+def ask(how, runnable, config, given):
+    if how == "batch":
+        return runnable.batch(["heart"], config, **given)[0]
+    if how == "stream":
+        return next(runnable.stream("heart", config, **given))
+    return runnable.invoke("heart", config, **given)
+
+
+def search(how, twin, store, field, config, given):
+    """One search, in one of many ways; `config` reaches stores by the chain around them."""
+    if how in RUNNABLES:
+        runnable = RUNNABLES[how](store, field)
+        asked = (how, runnable, config, given)
+        return asyncio.run(aask(*asked)) if twin else ask(*asked)
+    if how == "tool":
+        tool = DrEhrRetriever(index=store.index, scope=field, k=given["k"]).as_tool()
+        call = {"type": "tool_call", "name": tool.name, "id": "1", "args": {"query": "heart"}}
+        return (asyncio.run(tool.ainvoke(call, config)) if twin else tool.invoke(call, config)
+                ).artifact  # fmt: skip
+    first = [1.0] * 16 if how.endswith("vector") else "heart"
+    arguments = ("mmr",) if how == "search" else ()
+    method = getattr(store, f"a{how}" if twin else how)
+    return inside(config, method, first, *arguments, **given)
+
+
+def inside(config, method, *args, **kwargs):
+    """Call a method, blocking or not, inside a chain with this config."""
+
+    async def run(_):
+        return await method(*args, **kwargs)
+
+    if inspect.iscoroutinefunction(method):
+        return asyncio.run(RunnableLambda(run).ainvoke("", config))
+    return RunnableLambda(lambda _: method(*args, **kwargs)).invoke("", config)
+
+
+REFUSED = (ScopeError, ScopeRequired)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(how=searches, field=maybe, configurable=configurables, call=maybe, k=st.integers(1, 50),
+       narrowing=filters, twin=st.booleans())  # fmt: skip
+def test_nothing_is_read_from_outside(index, how, field, configurable, call, k, narrowing, twin):
+    filled(index)
+    store = DrEhrVectorStore(index, scope=field)
+    if how == "tool":
+        call, narrowing = None, {}
+    config = {} if configurable is None else {"configurable": configurable}
+    may = allowed(field, scope_of(configurable), call)
+    given = {"k": k, **narrowing, **({} if call is None else {"scope": call})}
+    try:
+        found = search(how, twin, store, field, config, given)
+    except REFUSED:
+        return
+    documents = [one[0] if isinstance(one, tuple) else one for one in found]
+    assert {d.id for d in documents} <= may
+    for one in documents:
+        assert one == next(d for d in WARD if d.id == one.id)
+    if may and not narrowing:
+        assert len(documents) == min(k, len(may))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(field=maybe, configurable=configurables, call=maybe, wanted=ids, twin=st.booleans())
+def test_nothing_is_got_from_outside(index, field, configurable, call, wanted, twin):
+    filled(index)
+    store = DrEhrVectorStore(index, scope=field)
+    config = {} if configurable is None else {"configurable": configurable}
+    try:
+        found = inside(config, store.aget_by_ids if twin else store.get_by_ids, wanted, scope=call)
+    except REFUSED:
+        return
+    may = allowed(field, scope_of(configurable), call)
+    assert [d.id for d in found] == [i for i in wanted if i in may]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(field=maybe, configurable=configurables, call=maybe, doomed=st.none() | ids,
+       twin=st.booleans())  # fmt: skip
+def test_nothing_is_removed_from_outside(index, field, configurable, call, doomed, twin):
+    filled(index)
+    store = DrEhrVectorStore(index, scope=field)
+    config = {} if configurable is None else {"configurable": configurable}
+    may = allowed(field, scope_of(configurable), call)
+    try:
+        inside(config, store.adelete if twin else store.delete, doomed, scope=call)
+    except (*REFUSED, BadArgument):
+        assert set(held(index)) == set(OWNERS)
+        return
+    gone = set(OWNERS) - set(held(index))
+    assert gone == set(doomed) & set(OWNERS)
+    assert gone <= may
+
+
+new = st.fixed_dictionaries(
+    {}, optional={"patient_id": st.sampled_from(PATIENTS), "encounter_id": st.sampled_from(STAYS),
+                  "note_id": st.sampled_from(["n0", "n1", "n2", "m"])})  # fmt: skip
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(field=maybe, configurable=configurables, call=maybe, twin=st.booleans(),
+       by=st.sampled_from(["store", "retriever"]),
+       added=st.lists(st.tuples(new, st.sampled_from(["d0", "d1", "d2", "d99", None])),
+                      max_size=3))  # fmt: skip
+def test_nothing_is_written_outside(index, field, configurable, call, twin, by, added):
+    filled(index)
+    before = {c.chunk_id: c for c in index.store.scan(scope=EVERYBODY)}
+    store = DrEhrVectorStore(index, scope=field)
+    target = store if by == "store" else store.as_retriever()
+    documents = [Document("new words", metadata=dict(metadata)) for metadata, _ in added]
+    wanted = [f"d{900 + n}" if i is None else i for n, (_, i) in enumerate(added)]
+    config = {} if configurable is None else {"configurable": configurable}
+
+    try:
+        add = target.aadd_documents if twin else target.add_documents
+        inside(config, add, documents, ids=wanted, scope=call)
+    except (*REFUSED, BadArgument):
+        assert {c.chunk_id: c for c in index.store.scan(scope=EVERYBODY)} == before
+        return
+    limits = [s for s in (field, scope_of(configurable), call) if s is not None]
+    assert limits and "nobody" not in limits
+    after = {c.chunk_id: c for c in index.store.scan(scope=EVERYBODY)}
+    for chunk_id, chunk in after.items():
+        if before.get(chunk_id) != chunk:
+            owner = (chunk.patient_id, chunk.encounter_id)
+            assert all(sees(scope, owner) for scope in limits)
+            old = before.get(chunk_id)
+            if old is not None:
+                assert old.patient_id == chunk.patient_id
+                assert all(sees(s, (old.patient_id, old.encounter_id)) for s in limits)
+    assert set(before) <= set(after)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(name=st.text(min_size=1), value=st.none() | names | scopes)
+def test_no_other_argument_is_taken(index, name, value):
+    """Whatever the name: it is one of ours, or an error."""
+    store = filled(index)
+    p1 = DrEhrVectorStore(index, scope=Patient("p1"))
+    for call in (
+        lambda: p1.similarity_search("heart", **{name: value}),
+        lambda: p1.max_marginal_relevance_search_by_vector([1.0] * 16, **{name: value}),
+        lambda: p1.as_retriever(search_kwargs={name: value}).invoke("heart"),
+        lambda: DrEhrRetriever(index=index, scope=Patient("p1")).invoke("heart", **{name: value}),
+        lambda: p1.as_retriever(**{name: value}).invoke("heart"),
+    ):
+        try:
+            found = call()
+        except (TypeError, BadArgument, ScopeError, ValidationError, AttributeError):
+            continue
+        assert {d.metadata["patient_id"] for d in found} <= {"p1"}
+    assert set(held(index)) == set(OWNERS) and store
+
+
+def test_the_wall_is_looked_at_from_inside_too(index):
+    """The naive rules above let something through, so that the tests above can fail."""
+    store = filled(index)
+    assert allowed(EVERYBODY) == set(OWNERS) and allowed() == set()
+    assert 0 < len(allowed(Patient("p1"))) < len(OWNERS)
+    assert len(store.similarity_search("heart", k=50)) == len(OWNERS)
+    assert DrEhrEmbeddings.of(HashEncoder()).embed_query("heart")
