@@ -20,8 +20,7 @@ DIGEST = "document"
 """In the place of a note's digest: documents come without their note, so it is never complete."""
 
 BATCH = 1024
-"""Documents encoded and written at a time: enough for batches of like length; between two of these a
-cancelled call stops."""
+"""Documents encoded and written at a time; between two of these a cancelled call stops."""
 
 _TAKEN = AllPatients(reason="whether an id is taken by somebody else")
 
