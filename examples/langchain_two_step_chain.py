@@ -1,11 +1,13 @@
 """LangChain's two-step chain, one search and one answer, over documents that LangChain split."""
 
+import os
 from typing import Any
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import dynamic_prompt
 from langchain_core.documents import Document
-from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_openai import ChatOpenAI
 
 from drehr_rag import AllPatients, ward
 from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrTextSplitter, DrEhrVectorStore
@@ -33,9 +35,14 @@ def with_passages(request: Any) -> str:
     return f"Answer from these passages alone, or say that they do not tell:\n\n{passages}"
 
 
-# stands in for a model; ChatOpenAI(base_url="http://localhost:8000/v1", …) goes here
-model = GenericFakeChatModel(messages=iter(["Apixaban, 5 mg twice a day."]))
-chain = create_agent(model, tools=[], middleware=[with_passages])
+def chat_model() -> BaseChatModel:
+    """What is served at `$OPENAI_BASE_URL` (vLLM, say), or else a script."""
+    if "OPENAI_BASE_URL" in os.environ:
+        return ChatOpenAI(model=os.environ["MODEL"], max_tokens=200)
+    return GenericFakeChatModel(messages=iter(["Apixaban, 5 mg twice a day."]))
+
+
+chain = create_agent(chat_model(), tools=[], middleware=[with_passages])
 question = {"messages": [{"role": "user", "content": "Which anticoagulant does he take?"}]}
 session = {"configurable": {"patient_id": "p01"}}  # set by the application, for each request
 for token, _ in chain.stream(question, session, stream_mode="messages"):

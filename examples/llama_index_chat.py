@@ -1,10 +1,12 @@
 """LlamaIndex's chat engine on one patient's notes: the retriever is the only part that is ours."""
 
+import os
 from typing import Any
 
 from llama_index.core.chat_engine import CondensePlusContextChatEngine
-from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
+from llama_index.core.llms import LLM, CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.llms.openai_like import OpenAILike
 
 from drehr_rag import AllPatients, EhrIndex, Patient, ward
 from drehr_rag.errors import ScopeError
@@ -12,7 +14,7 @@ from drehr_rag.integrations.llama_index import DrEhrRetriever
 
 
 class StandIn(CustomLLM):
-    """In place of a language model: repeats a follow-up question, and counts passages."""
+    """Repeats a follow-up question, and counts passages."""
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -28,12 +30,21 @@ class StandIn(CustomLLM):
         yield self.complete(prompt)
 
 
+def language_model() -> LLM:
+    """What is served at `$OPENAI_BASE_URL` (vLLM, say), or else a stand-in."""
+    if url := os.environ.get("OPENAI_BASE_URL"):
+        return OpenAILike(os.environ["MODEL"], api_base=url, is_chat_model=True, max_tokens=200)
+    return StandIn()
+
+
 with EhrIndex.open(":memory:", encoder="offline") as index:
     index.add(note for note in ward.notes() if note.patient_id in ("p01", "p08"))
     whole_ward = DrEhrRetriever(index, scope=AllPatients(reason="ward round"), similarity_top_k=2)
     retriever = whole_ward.with_scope(Patient("p08"))
     chat_engine = CondensePlusContextChatEngine.from_defaults(
-        retriever=retriever, llm=StandIn(), memory=ChatMemoryBuffer.from_defaults()
+        retriever=retriever,  # was index.as_retriever()
+        llm=language_model(),
+        memory=ChatMemoryBuffer.from_defaults(),
     )
     for message in ("Why was enoxaparin stopped?", "Which reaction to heparin was it?"):
         response = chat_engine.chat(message)

@@ -157,7 +157,9 @@ def content(folder):
 @pytest.fixture(autouse=True)
 def no_tracing(monkeypatch):
     """Whatever the machine that runs the tests has set: nothing is sent anywhere."""
-    for name in [n for n in os.environ if n.startswith(("LANGSMITH_", "LANGCHAIN_"))]:
+    for name in [
+        n for n in os.environ if n.startswith(("LANGSMITH_", "LANGCHAIN_", "DREHR_ALLOW"))
+    ]:
         monkeypatch.delenv(name)
 
 

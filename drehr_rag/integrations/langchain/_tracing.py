@@ -9,6 +9,7 @@ from langchain_core.utils.env import env_var_is_set
 from langsmith.utils import tracing_is_enabled
 
 from drehr_rag.errors import TracingRefused
+from drehr_rag.integrations._tracing import ALLOW, tracing_allowed
 
 VARIABLES = (
     "LANGSMITH_TRACING",
@@ -32,7 +33,7 @@ def refuse_tracing(callbacks: Any = None, *, allowed: bool) -> None:
     Raises:
         TracingRefused: Tracing is on: by environment, by context, or by a LangSmith callback.
     """
-    if allowed:
+    if allowed or tracing_allowed():
         return
     if found := next((name for name in VARIABLES if _on(name)), None):
         raise TracingRefused(f"{found} is set{_WHY}: unset it{_OR}")
@@ -43,7 +44,7 @@ def refuse_tracing(callbacks: Any = None, *, allowed: bool) -> None:
 
 
 _WHY = ", which would send note text and queries to a hosted service"
-_OR = ", or pass allow_tracing=True if that is permitted"
+_OR = f", or pass allow_tracing=True or set {ALLOW}=1 if that is permitted"
 
 
 def _on(name: str) -> bool:

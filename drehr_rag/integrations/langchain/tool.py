@@ -17,6 +17,10 @@ DESCRIPTION = (
     "few words, such as 'heart failure' or 'anticoagulation on discharge'. Returns numbered "
     "passages."
 )
+LONGEST = 500
+"""Characters of a query. Stated in the schema: a served model that is held to it by its grammar may
+else write without end."""
+
 NOTHING = "No passage of these notes fits the query."
 
 
@@ -25,7 +29,7 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: str = Field(description="What to look for, in a few words.")
+    query: str = Field(description="What to look for, in a few words.", max_length=LONGEST)
 
 
 def notes_tool(

@@ -7,7 +7,6 @@ own, since those stay in the process. What cannot be told: libraries that replac
 (wrapping the HTTP client, say), and a tracer that a language model's client brings along.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,9 +16,7 @@ from llama_index.core.settings import Settings
 from llama_index_instrumentation import root_manager
 
 from drehr_rag.errors import TracingRefused
-
-ALLOW = "DREHR_ALLOW_TRACING"
-"""Environment variable; "1" allows tracers."""
+from drehr_rag.integrations._tracing import ALLOW, tracing_allowed
 
 _HARMLESS = ("llama_index.core.", "llama_index_instrumentation.")
 """Modules whose handlers keep what they see in the process."""
@@ -34,7 +31,7 @@ def refuse_tracing(*managers: CallbackManager) -> None:
     Raises:
         TracingRefused: A handler listens that may send what it sees elsewhere.
     """
-    if os.environ.get(ALLOW) == "1":
+    if tracing_allowed():
         return
     for handler in _handlers(managers):
         module = f"{type(handler).__module__}."

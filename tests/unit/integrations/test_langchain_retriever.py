@@ -389,6 +389,9 @@ def silent_tracer():
 def test_tracing_that_is_allowed_is_not_refused(few, monkeypatch):
     retriever = DrEhrRetriever(index=few, scope=Patient("p2"), allow_tracing=True)
     assert retriever.invoke(QUERY, {"callbacks": [silent_tracer()]})
+    monkeypatch.setenv("DREHR_ALLOW_TRACING", "1")
+    retriever = DrEhrRetriever(index=few, scope=Patient("p2"))
+    assert retriever.invoke(QUERY, {"callbacks": [silent_tracer()]})
 
 
 def test_no_text_and_no_patient_in_logs_and_representations(few, caplog):
