@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import ir_measures
@@ -13,14 +13,18 @@ from ir_measures import Qrel, R, ScoredDoc, nDCG
 from benchmarks.devsets import Devset, load, make_store
 from benchmarks.tables import Table
 from drehr_rag.protocols import Encoder
-from drehr_rag.retrievers import _fusion as fusion
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._bm25 import sparse_queries
-from drehr_rag.retrievers._fusion import Fusion, reciprocal_ranks, relative_scores
+from drehr_rag.retrievers._fusion import (
+    DENSE_SHARE,
+    Fusion,
+    reciprocal_ranks,
+    relative_scores,
+)
 from drehr_rag.retrievers.hybrid import DEPTH
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._where import NO_FILTERS
-from drehr_rag.types import AllPatients, Chunk, Hit
+from drehr_rag.types import AllPatients, Ranked
 
 NAMES = ("mtsamples", "vaers2004")
 MODES = ("lexical", "dense", "rrf", "hybrid")
@@ -41,25 +45,25 @@ Scores = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """A set and what either side found: query id → hits, `DEEP` deep."""
+class Sides:
+    """A set and what either side found: query id → ranking, `DEEP` deep."""
 
     devset: Devset
-    sides: Mapping[str, Mapping[str, list[Hit]]]
+    sides: Mapping[str, Mapping[str, list[Ranked]]]
 
     def fused(self, function: Fusion, depth: int = DEPTH) -> Run:
         """Every query's fused ranking, not cut, of so many hits of each side."""
         runs: Run = {}
         for query in self.devset.queries:
-            hits = function({side: found[query][:depth] for side, found in self.sides.items()})
-            runs[query] = [hit.chunk.chunk_id for hit in hits]
+            fused = function({side: found[query][:depth] for side, found in self.sides.items()})
+            runs[query] = [one.chunk_id for one in fused]
         return runs
 
     def run(self, mode: str) -> Run:
         """The ranking of a mode."""
         if mode in self.sides:
             found = self.sides[mode]
-            return {query: [hit.chunk.chunk_id for hit in hits] for query, hits in found.items()}
+            return {query: [one.chunk_id for one in ranking] for query, ranking in found.items()}
         return self.fused(relative_scores if mode == "hybrid" else reciprocal_ranks)
 
 
@@ -67,7 +71,7 @@ def measure(
     data: Path, encoder: Encoder, scratch: Path, cache: Path, every: int
 ) -> tuple[list[Table], dict[str, Any]]:
     """All tables of both sets."""
-    sets: dict[str, Ranked] = {}
+    sets: dict[str, Sides] = {}
     for name in NAMES:
         devset = load(data, name, every)
         with make_store(devset, encoder, scratch / name, cache) as store:
@@ -91,29 +95,25 @@ def measure(
 # -- searching ---------------------------------------------------------------------------------
 
 
-def _ranked(devset: Devset, store: ScopedStore, encoder: Encoder) -> Ranked:
+def _ranked(devset: Devset, store: ScopedStore, encoder: Encoder) -> Sides:
     """Ask either side for `DEEP` hits a query."""
     ids, texts = list(devset.queries), list(devset.queries.values())
     dense, sparse = encoder.encode_queries(texts), sparse_queries(texts)
-    held: dict[str, Chunk] = {}  # one object a chunk, or the hits would fill the memory
-    sides: dict[str, dict[str, list[Hit]]] = {"dense": {}, "lexical": {}}
+    sides: dict[str, dict[str, list[Ranked]]] = {"dense": {}, "lexical": {}}
     for start in range(0, len(ids), PAGE):
         page = slice(start, start + PAGE)
         found = {
-            "dense": store.search_dense(dense[page], scope=EVERYBODY, k=DEEP),
-            "lexical": store.search_sparse(sparse[page], scope=EVERYBODY, k=DEEP),
+            "dense": store.rank_dense(dense[page], scope=EVERYBODY, k=DEEP),
+            "lexical": store.rank_sparse(sparse[page], scope=EVERYBODY, k=DEEP),
         }
         for side, rankings in found.items():
-            for query, hits in zip(ids[page], rankings, strict=True):
-                sides[side][query] = [
-                    Hit(held.setdefault(hit.chunk.chunk_id, hit.chunk), hit.score) for hit in hits
-                ]
-    ranked = Ranked(devset, sides)
+            sides[side].update(zip(ids[page], rankings, strict=True))
+    ranked = Sides(devset, sides)
     _check(ranked, store, encoder)
     return ranked
 
 
-def _check(ranked: Ranked, store: ScopedStore, encoder: Encoder) -> None:
+def _check(ranked: Sides, store: ScopedStore, encoder: Encoder) -> None:
     """What is measured here must be what a search gives."""
     some = dict(list(ranked.devset.queries.items())[:20])
     for mode in ("rrf", "hybrid"):
@@ -148,7 +148,7 @@ def _scores(run: Run, qrels: Mapping[str, Mapping[str, str]], match: str = "all"
     return values
 
 
-def _by_mode(ranked: Ranked) -> dict[str, dict[str, Scores]]:
+def _by_mode(ranked: Sides) -> dict[str, dict[str, Scores]]:
     """Match type → mode → scores."""
     runs = {mode: ranked.run(mode) for mode in MODES}
     qrels = ranked.devset.qrels
@@ -171,9 +171,8 @@ def _p_value(first: Mapping[str, float], second: Mapping[str, float]) -> float:
 
 
 def _with_share(share: float) -> Fusion:
-    """`relative_scores` with another `DENSE_SHARE`; the module's own stays as it is."""
-    names = {**vars(fusion), "DENSE_SHARE": share}
-    return FunctionType(relative_scores.__code__, names, f"relative_scores_{share}")
+    """`relative_scores` with another `DENSE_SHARE`; the package's own stays as it is."""
+    return partial(relative_scores, dense_share=share)
 
 
 # -- tables ------------------------------------------------------------------------------------
@@ -227,7 +226,7 @@ def _significance(
     return table
 
 
-def _sweep(sets: Mapping[str, Ranked], facts: dict[str, Any]) -> Table:
+def _sweep(sets: Mapping[str, Sides], facts: dict[str, Any]) -> Table:
     columns = (
         "dense share",
         *(f"{name}, {_name(str(m))}" for name in sets for m in (NDCG, RECALL)),
@@ -249,13 +248,13 @@ def _sweep(sets: Mapping[str, Ranked], facts: dict[str, Any]) -> Table:
         )
     table.note = (
         f"`relative_scores` with other shares of the dense score; the package's is "
-        f"{fusion.DENSE_SHARE}. {' '.join(said)}"
+        f"{DENSE_SHARE}. {' '.join(said)}"
     )
     facts["sweep"] = {**results, **plain}
     return table
 
 
-def _depths(sets: Mapping[str, Ranked], facts: dict[str, Any]) -> Table:
+def _depths(sets: Mapping[str, Sides], facts: dict[str, Any]) -> Table:
     columns = (
         "hits of each side",
         *(f"{n}, {_name(str(m))}" for n in sets for m in (NDCG, RECALL)),
@@ -270,7 +269,7 @@ def _depths(sets: Mapping[str, Ranked], facts: dict[str, Any]) -> Table:
 
 
 def _fusions(
-    sets: Mapping[str, Ranked], ways: Mapping[str, tuple[Fusion, int]]
+    sets: Mapping[str, Sides], ways: Mapping[str, tuple[Fusion, int]]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Way → set → measure → mean."""
     return {

@@ -12,6 +12,7 @@ from drehr_rag.types import (
     Hit,
     Note,
     PatientHits,
+    Ranked,
     Reject,
     Scope,
     SparseVector,
@@ -119,6 +120,18 @@ class Store(Protocol):
         self, vectors: Sequence[SparseVector], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Hit]]:
         """The k best chunks of each sparse query, by BM25."""
+        ...
+
+    def rank_dense(
+        self, vectors: Vectors, *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Ranked]]:
+        """As `search_dense`, without the chunks."""
+        ...
+
+    def rank_sparse(
+        self, vectors: Sequence[SparseVector], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Ranked]]:
+        """As `search_sparse`, without the chunks."""
         ...
 
     def patients_dense(

@@ -209,6 +209,15 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """A chunk's place in a ranking, without the chunk; fields as in `Hit`."""
+
+    chunk_id: str
+    score: float
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PatientHits:
     """What one patient's notes yielded in a cohort search; `score` is that of the best hit."""
 

@@ -17,7 +17,7 @@ from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.hybrid import HybridRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.stores import ScopedStore
-from drehr_rag.types import Chunk, Filters, Hit, Mode, Scope, SparseVector, Vectors
+from drehr_rag.types import Chunk, Filters, Hit, Mode, Ranked, Scope, SparseVector, Vectors
 
 Keep = Callable[[Chunk], bool]
 """Whether a chunk meets the conditions; it can only narrow what the store returns."""
@@ -103,6 +103,15 @@ class _Sieve:
             for vector in vectors
         ]
 
+    def rank_dense(self, vectors: Vectors, **where: Any) -> list[list[Ranked]]:
+        return [_ranked(hits) for hits in self.search_dense(vectors, **where)]
+
+    def rank_sparse(self, vectors: Sequence[SparseVector], **where: Any) -> list[list[Ranked]]:
+        return [_ranked(hits) for hits in self.search_sparse(vectors, **where)]
+
+    def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
+        return self._store.get(chunk_ids, scope=scope)
+
     def _enough(self, ask: Callable[..., list[list[Hit]]], k: int) -> list[Hit]:
         look = max(LOOK, k)
         while True:
@@ -111,3 +120,7 @@ class _Sieve:
             if len(kept) >= k or len(hits) < look or look == MOST:
                 return kept[:k]
             look = min(8 * look, MOST)
+
+
+def _ranked(hits: Sequence[Hit]) -> list[Ranked]:
+    return [Ranked(hit.chunk.chunk_id, hit.score) for hit in hits]

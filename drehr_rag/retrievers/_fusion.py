@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from drehr_rag.types import Chunk, Hit
+from drehr_rag.types import Ranked
 
 RRF_K = 60
 """Cormack, Clarke and Büttcher 2009, the constant of reciprocal rank fusion."""
@@ -11,23 +11,23 @@ DENSE_SHARE = 0.3
 """Share of the dense score. Chosen on devset/mtsamples, reported on devset/vaers2004
 (docs/measurements.md): there it is better than BM25 alone, which plain RRF is not."""
 
-Fusion = Callable[[Mapping[str, Sequence[Hit]]], list[Hit]]
+Fusion = Callable[[Mapping[str, Sequence[Ranked]]], list[Ranked]]
 
 
-def reciprocal_ranks(rankings: Mapping[str, Sequence[Hit]]) -> list[Hit]:
+def reciprocal_ranks(rankings: Mapping[str, Sequence[Ranked]]) -> list[Ranked]:
     """Score a chunk by the sum of 1 / (60 + rank) over the rankings that have it."""
     return _fused(
         {
-            stage: {hit.chunk.chunk_id: 1 / (RRF_K + rank) for rank, hit in enumerate(hits, 1)}
-            for stage, hits in rankings.items()
+            stage: {one.chunk_id: 1 / (RRF_K + rank) for rank, one in enumerate(ranked, 1)}
+            for stage, ranked in rankings.items()
         },
         rankings,
     )
 
 
 def relative_scores(
-    rankings: Mapping[str, Sequence[Hit]], *, dense_share: float = DENSE_SHARE
-) -> list[Hit]:
+    rankings: Mapping[str, Sequence[Ranked]], *, dense_share: float = DENSE_SHARE
+) -> list[Ranked]:
     """Score a chunk by 0.3 of its relative cosine and 0.7 of its relative BM25 score.
 
     BM25 is divided by the best; zero is no word in common. A cosine has no such zero, so it is
@@ -38,23 +38,21 @@ def relative_scores(
     reach = (dense[0].score - low) or 1.0 if dense else 1.0
     top = (lexical[0].score or 1.0) if lexical else 1.0
     parts = {
-        "dense": {h.chunk.chunk_id: dense_share * (h.score - low) / reach for h in dense},
-        "lexical": {h.chunk.chunk_id: (1 - dense_share) * h.score / top for h in lexical},
+        "dense": {r.chunk_id: dense_share * (r.score - low) / reach for r in dense},
+        "lexical": {r.chunk_id: (1 - dense_share) * r.score / top for r in lexical},
     }
     return _fused(parts, rankings)
 
 
 def _fused(
-    parts: Mapping[str, Mapping[str, float]], rankings: Mapping[str, Sequence[Hit]]
-) -> list[Hit]:
-    chunks: dict[str, Chunk] = {}
+    parts: Mapping[str, Mapping[str, float]], rankings: Mapping[str, Sequence[Ranked]]
+) -> list[Ranked]:
     scores: dict[str, dict[str, float]] = {}
-    for stage, hits in rankings.items():
-        for hit in hits:
-            chunks[hit.chunk.chunk_id] = hit.chunk
-            scores.setdefault(hit.chunk.chunk_id, {})[stage] = hit.score
+    for stage, ranked in rankings.items():
+        for one in ranked:
+            scores.setdefault(one.chunk_id, {})[stage] = one.score
     totals = {
-        chunk_id: sum(part.get(chunk_id, 0.0) for part in parts.values()) for chunk_id in chunks
+        chunk_id: sum(part.get(chunk_id, 0.0) for part in parts.values()) for chunk_id in scores
     }
     order = sorted(totals, key=lambda chunk_id: (-totals[chunk_id], chunk_id))
-    return [Hit(chunks[i], totals[i], scores[i]) for i in order]
+    return [Ranked(i, totals[i], scores[i]) for i in order]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from drehr_rag.protocols import Encoder, Store
-from drehr_rag.types import Filters, Hit, PatientHits, Scope
+from drehr_rag.types import Filters, Hit, PatientHits, Ranked, Scope
 
 
 def build(*, encoder: Encoder, store: Store) -> "DenseRetriever":
@@ -25,6 +25,13 @@ class DenseRetriever:
         """The k nearest chunks of each query."""
         vectors = self._encoder.encode_queries(queries)
         return self._store.search_dense(vectors, scope=scope, filters=filters, k=k)
+
+    def rank(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Ranked]]:
+        """As `retrieve`, without the chunks."""
+        vectors = self._encoder.encode_queries(queries)
+        return self._store.rank_dense(vectors, scope=scope, filters=filters, k=k)
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int

@@ -1,12 +1,12 @@
 """Dense and lexical search together, fused by relative scores: the default."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from drehr_rag.protocols import Encoder, Retriever, Store
+from drehr_rag.protocols import Encoder, Store
 from drehr_rag.retrievers._fusion import Fusion, relative_scores
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
-from drehr_rag.types import Filters, Hit, PatientHits, Scope
+from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope
 
 DEPTH = 200
 """Hits taken from each side before fusion (docs/measurements.md: 50 loses recall, 400 gains
@@ -27,7 +27,8 @@ class HybridRetriever:
 
     def __init__(self, encoder: Encoder, store: Store, fusion: Fusion) -> None:
         """Keep the parts."""
-        self._sides: dict[str, Retriever] = {
+        self._store = store
+        self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
             "dense": DenseRetriever(encoder, store),
             "lexical": LexicalRetriever(store),
         }
@@ -36,16 +37,22 @@ class HybridRetriever:
     def retrieve(
         self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Hit]]:
-        """The k best hits of each query; each hit tells its score on either side."""
+        """The k best hits of each query; each hit tells its score on either side.
+
+        Only what is returned is read whole; a chunk that goes meanwhile is left out.
+        """
         depth = max(DEPTH, k)
         found = {
-            stage: side.retrieve(queries, scope=scope, filters=filters, k=depth)
+            stage: side.rank(queries, scope=scope, filters=filters, k=depth)
             for stage, side in self._sides.items()
         }
-        return [
-            self._fusion({stage: hits[i] for stage, hits in found.items()})[:k]
+        best = [
+            self._fusion({stage: ranked[i] for stage, ranked in found.items()})[:k]
             for i in range(len(queries))
         ]
+        wanted = list(dict.fromkeys(one.chunk_id for ranked in best for one in ranked))
+        chunks = {chunk.chunk_id: chunk for chunk in self._store.get(wanted, scope=scope)}
+        return [_hits(ranked, chunks) for ranked in best]
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
@@ -54,7 +61,8 @@ class HybridRetriever:
 
         A patient's hits are the best of those that either side holds for it, at least 10 each.
         """
-        found: dict[str, list[Hit]] = {}
+        found: dict[str, list[Ranked]] = {}
+        chunks: dict[str, Chunk] = {}
         for stage, side in self._sides.items():
             groups = side.retrieve_patients(
                 query,
@@ -64,9 +72,16 @@ class HybridRetriever:
                 per_patient=max(PER_PATIENT, per_patient),
             )
             hits = [hit for group in groups for hit in group.hits]
-            found[stage] = sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+            chunks |= {hit.chunk.chunk_id: hit.chunk for hit in hits}
+            ranked = [Ranked(hit.chunk.chunk_id, hit.score) for hit in hits]
+            found[stage] = sorted(ranked, key=lambda one: (-one.score, one.chunk_id))
         patients: dict[str | None, list[Hit]] = {}
-        for hit in self._fusion(found):
+        for hit in _hits(self._fusion(found), chunks):
             patients.setdefault(hit.chunk.patient_id, []).append(hit)
         best = list(patients.items())[:k]
         return [PatientHits(name, hits[0].score, tuple(hits[:per_patient])) for name, hits in best]
+
+
+def _hits(ranked: Sequence[Ranked], chunks: Mapping[str, Chunk]) -> list[Hit]:
+    there = [one for one in ranked if one.chunk_id in chunks]
+    return [Hit(chunks[one.chunk_id], one.score, one.scores) for one in there]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from drehr_rag.protocols import Encoder, Store
 from drehr_rag.retrievers._bm25 import sparse_queries
-from drehr_rag.types import Filters, Hit, PatientHits, Scope
+from drehr_rag.types import Filters, Hit, PatientHits, Ranked, Scope
 
 
 def build(*, store: Store, encoder: Encoder | None = None) -> "LexicalRetriever":
@@ -25,6 +25,13 @@ class LexicalRetriever:
         """The k best chunks of each query."""
         vectors = sparse_queries(queries)
         return self._store.search_sparse(vectors, scope=scope, filters=filters, k=k)
+
+    def rank(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Ranked]]:
+        """As `retrieve`, without the chunks."""
+        vectors = sparse_queries(queries)
+        return self._store.rank_sparse(vectors, scope=scope, filters=filters, k=k)
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int

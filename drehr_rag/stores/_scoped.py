@@ -14,7 +14,7 @@ from drehr_rag.errors import ScopeError, StoreError, UnknownName
 from drehr_rag.protocols import NoteState
 from drehr_rag.stores._payload import FACETS, point_id, to_chunk, to_payload
 from drehr_rag.stores._where import NO_FILTERS, Among, Chosen, Except, Where, admits, narrow
-from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Scope, SparseVector, Vectors
+from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope, SparseVector, Vectors
 
 EXACT_BELOW = 50_000
 """Chunks up to which exact search beats a graph (ECOSYSTEM.md section 2.4, measured)."""
@@ -30,6 +30,9 @@ BRIEF = ("chunk_id", "note_id", PATIENT, "digest", "of")
 
 Payload = dict[str, Any]
 Row = tuple[Payload, float]
+Fields = Sequence[str] | None
+"""Fields of payloads that are wanted; None for all."""
+
 Point = tuple[str, Sequence[float], SparseVector, Payload]
 """Point id, dense vector, sparse vector, payload."""
 
@@ -65,11 +68,8 @@ class ScopedStore(ABC):
             StoreError: The vectors do not fit the store.
         """
         where = narrow(scope, filters)
-        self._check_vectors(vectors)
-        if where is None or not len(vectors):
-            return [[] for _ in vectors]
-        found = self._nearest(vectors, where, positive(k))
-        return [self._hits(rows, where, "dense") for rows in found]
+        found = self._dense_rows(vectors, where, k)
+        return [self._hits(rows, where or (), "dense") for rows in found]
 
     @needs_scope
     def search_sparse(
@@ -86,15 +86,42 @@ class ScopedStore(ABC):
             ScopeRequired: No scope.
         """
         where = narrow(scope, filters)
-        positive(k)
-        hits: list[list[Hit]] = [[] for _ in vectors]
-        asked = [i for i, vector in enumerate(vectors) if vector.indices]
-        if where is None or not asked:
-            return hits
-        found = self._matching([vectors[i] for i in asked], where, k)
-        for i, rows in zip(asked, found, strict=True):
-            hits[i] = self._hits(rows, where, "lexical")
-        return hits
+        found = self._sparse_rows(vectors, where, k)
+        return [self._hits(rows, where or (), "lexical") for rows in found]
+
+    @needs_scope
+    def rank_dense(
+        self, vectors: Vectors, *, scope: Scope, filters: Filters = NO_FILTERS, k: int
+    ) -> list[list[Ranked]]:
+        """As `search_dense`, but only which chunks and how near: fusion needs no more.
+
+        An engine takes 1.8 ms for a hundred whole chunks and 0.5 ms for their ids (measured).
+
+        Raises:
+            ScopeRequired: No scope.
+            StoreError: The vectors do not fit the store.
+        """
+        where = narrow(scope, filters)
+        found = self._dense_rows(vectors, where, k, fields=_checked_by(where))
+        return [self._ranked(rows, where or ()) for rows in found]
+
+    @needs_scope
+    def rank_sparse(
+        self,
+        vectors: Sequence[SparseVector],
+        *,
+        scope: Scope,
+        filters: Filters = NO_FILTERS,
+        k: int,
+    ) -> list[list[Ranked]]:
+        """As `search_sparse`, but only which chunks and how well they fit.
+
+        Raises:
+            ScopeRequired: No scope.
+        """
+        where = narrow(scope, filters)
+        found = self._sparse_rows(vectors, where, k, fields=_checked_by(where))
+        return [self._ranked(rows, where or ()) for rows in found]
 
     @needs_scope
     def patients_dense(
@@ -344,12 +371,16 @@ class ScopedStore(ABC):
     # -- what an engine fills in -------------------------------------------------------------
 
     @abstractmethod
-    def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]: ...
+    def _nearest(
+        self, vectors: Vectors, where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
+        """The k best rows of each vector; `fields`: what is needed of their payloads."""
 
     @abstractmethod
     def _matching(
-        self, vectors: Sequence[SparseVector], where: Where, k: int
-    ) -> list[list[Row]]: ...
+        self, vectors: Sequence[SparseVector], where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
+        """As `_nearest`."""
 
     def _groups(
         self, kind: str, vector: Any, where: Where, k: int, per_group: int
@@ -420,6 +451,37 @@ class ScopedStore(ABC):
         ]
         return sorted(found, key=lambda group: (-group.score, group.hits[0].chunk.chunk_id))
 
+    def _dense_rows(
+        self, vectors: Vectors, where: Where | None, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
+        self._check_vectors(vectors)
+        if where is None or not len(vectors):
+            return [[] for _ in vectors]
+        return self._nearest(vectors, where, positive(k), fields=fields)
+
+    def _sparse_rows(
+        self,
+        vectors: Sequence[SparseVector],
+        where: Where | None,
+        k: int,
+        *,
+        fields: Fields = None,
+    ) -> list[list[Row]]:
+        positive(k)
+        rows: list[list[Row]] = [[] for _ in vectors]
+        asked = [i for i, vector in enumerate(vectors) if vector.indices]
+        if where is not None and asked:
+            found = self._matching([vectors[i] for i in asked], where, k, fields=fields)
+            for i, some in zip(asked, found, strict=True):
+                rows[i] = some
+        return rows
+
+    def _ranked(self, rows: Sequence[Row], where: Where) -> list[Ranked]:
+        inside = self._inside((payload for payload, _ in rows), where)
+        scored = zip(inside, (score for _, score in rows), strict=True)
+        ranked = [Ranked(payload["chunk_id"], score) for payload, score in scored]
+        return sorted(ranked, key=lambda one: (-one.score, one.chunk_id))
+
     def _hits(self, rows: Sequence[Row], where: Where, stage: str) -> list[Hit]:
         scores = {payload["chunk_id"]: score for payload, score in rows}
         chunks = [to_chunk(payload) for payload in self._inside((p for p, _ in rows), where)]
@@ -459,6 +521,11 @@ class ScopedStore(ABC):
             narrow_enough = np.isfinite(vectors.astype(np.float32)).all()
         if not narrow_enough:
             raise StoreError("vectors hold numbers that are not finite in float32")
+
+
+def _checked_by(where: Where | None) -> Sequence[str]:
+    """The fields of a payload by which the wall checks what an engine returned."""
+    return sorted({"chunk_id", *(c.field for c in where or () if not isinstance(c, Chosen))})
 
 
 def best_patients(search: Callable[[Where, int], Sequence[Row]], where: Where, k: int) -> list[str]:

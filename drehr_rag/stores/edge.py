@@ -33,6 +33,7 @@ from drehr_rag.stores._scoped import (
     EXACT_BELOW,
     PAGE,
     PATIENT,
+    Fields,
     Payload,
     Point,
     Row,
@@ -352,11 +353,17 @@ class EdgeStore(ScopedStore):
 
     # -- the engine ----------------------------------------------------------------------------
 
-    def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
-        return self._query([(_engine_vector(vector), where) for vector in vectors], "dense", k)
+    def _nearest(
+        self, vectors: Vectors, where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
+        asked = [(_engine_vector(vector), where) for vector in vectors]
+        return self._query(asked, "dense", k, fields=fields)
 
-    def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
-        return self._query([(_engine_vector(vector), where) for vector in vectors], "lexical", k)
+    def _matching(
+        self, vectors: Sequence[SparseVector], where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
+        asked = [(_engine_vector(vector), where) for vector in vectors]
+        return self._query(asked, "lexical", k, fields=fields)
 
     def _groups(
         self, kind: str, vector: Any, where: Where, k: int, per_group: int
@@ -365,7 +372,7 @@ class EdgeStore(ScopedStore):
         query = _engine_vector(vector)
 
         def search(rest: Where, limit: int) -> list[Row]:
-            return self._query([(query, rest)], kind, limit, payload=[PATIENT])[0]
+            return self._query([(query, rest)], kind, limit, fields=[PATIENT])[0]
 
         best = best_patients(search, where, k)
         return self._rows_of(best, kind, vector, where, per_group)
@@ -385,23 +392,25 @@ class EdgeStore(ScopedStore):
         using: str,
         k: int,
         *,
-        payload: bool | list[str] = True,
+        fields: Fields = None,
     ) -> list[list[Row]]:
-        params = {where: self._params(where) for where in {where for _, where in asked}}
+        params = {where: self._params(using, where) for where in {where for _, where in asked}}
         requests = [
             q.QueryRequest(
                 limit=k,
                 query=q.Query.Nearest(vector, using=using),
                 filter=conditions(where),
                 params=params[where],
-                with_payload=payload,
+                with_payload=True if fields is None else list(fields),
             )
             for vector, where in asked
         ]
         found = self._open().query_batch(q.QueryBatchRequest(requests))
         return [[(point.payload, point.score) for point in points] for points in found]
 
-    def _params(self, where: Where) -> Any:
+    def _params(self, using: str, where: Where) -> Any:
+        if using == "lexical":
+            return None  # there is no graph of words: the search is exact
         access = self._access
         exact = self._are_few(where) if access.exact is None else access.exact
         quantised = q.QuantizationSearchParams(

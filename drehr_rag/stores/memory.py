@@ -10,7 +10,7 @@ import numpy as np
 from drehr_rag.errors import BadArgument, StoreMissing
 from drehr_rag.stores._options import Access, Layout
 from drehr_rag.stores._payload import SCHEMA
-from drehr_rag.stores._scoped import Payload, Point, Row, ScopedStore
+from drehr_rag.stores._scoped import Fields, Payload, Point, Row, ScopedStore
 from drehr_rag.stores._where import Where, admits
 from drehr_rag.types import SparseVector, Vectors
 
@@ -51,7 +51,9 @@ class MemoryStore(ScopedStore):
         # A copy, made in one step: another thread may be writing.
         return [point for point in list(self._points.values()) if admits(where, point[3])]
 
-    def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
+    def _nearest(
+        self, vectors: Vectors, where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
         points = self._select(where)
         if not points:
             return [[] for _ in vectors]
@@ -59,7 +61,9 @@ class MemoryStore(ScopedStore):
         scores = _unit(vectors) @ _unit(rows).T
         return [_best(points, row, k) for row in scores]
 
-    def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
+    def _matching(
+        self, vectors: Sequence[SparseVector], where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
         everything = self._select(())
         frequency = Counter(i for point in everything for i in point[2].indices)
         points = [point for point in everything if admits(where, point[3])]

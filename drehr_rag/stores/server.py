@@ -28,6 +28,7 @@ from drehr_rag.stores._scoped import (
     EXACT_BELOW,
     PAGE,
     PATIENT,
+    Fields,
     Payload,
     Point,
     Row,
@@ -156,11 +157,16 @@ class ServerStore(ScopedStore):
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _nearest(self, vectors: Vectors, where: Where, k: int) -> list[list[Row]]:
-        return self._query([(v.tolist(), "dense", where) for v in vectors], k)
+    def _nearest(
+        self, vectors: Vectors, where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
+        return self._query([(v.tolist(), "dense", where) for v in vectors], k, fields=fields)
 
-    def _matching(self, vectors: Sequence[SparseVector], where: Where, k: int) -> list[list[Row]]:
-        return self._query([(sparse(vector), "lexical", where) for vector in vectors], k)
+    def _matching(
+        self, vectors: Sequence[SparseVector], where: Where, k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
+        asked = [(sparse(vector), "lexical", where) for vector in vectors]
+        return self._query(asked, k, fields=fields)
 
     def _rows_of(
         self, patients: Sequence[str], kind: str, vector: Any, where: Where, per_group: int
@@ -170,7 +176,9 @@ class ServerStore(ScopedStore):
         asked = [(query, kind, only(patient, where)) for patient in patients]
         return self._query(asked, per_group)
 
-    def _query(self, asked: Sequence[tuple[Any, str, Where]], k: int) -> list[list[Row]]:
+    def _query(
+        self, asked: Sequence[tuple[Any, str, Where]], k: int, *, fields: Fields = None
+    ) -> list[list[Row]]:
         if not asked:
             return []
         params = self._params()
@@ -181,7 +189,7 @@ class ServerStore(ScopedStore):
                 filter=conditions(where),
                 limit=k,
                 params=params,
-                with_payload=True,
+                with_payload=True if fields is None else list(fields),
             )
             for vector, using, where in asked
         ]

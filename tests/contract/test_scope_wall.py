@@ -230,6 +230,8 @@ def test_every_public_method_is_covered_here():
     reads = {
         "search_dense",
         "search_sparse",
+        "rank_dense",
+        "rank_sparse",
         "patients_dense",
         "patients_sparse",
         "get",
@@ -268,6 +270,10 @@ def test_an_engine_that_forgets_the_filter_is_caught(wards, monkeypatch):
     scope = Patient("p1")
     with pytest.raises(ScopeError, match="outside the scope"):
         ward.store.search_dense(random_vectors(rng, 1, 16), scope=scope, k=60)
+    with pytest.raises(ScopeError, match="outside the scope"):
+        ward.store.rank_dense(random_vectors(rng, 1, 16), scope=scope, k=60)
+    with pytest.raises(ScopeError, match="outside the scope"):
+        ward.index.search("heart failure", scope=scope, k=60)
     with pytest.raises(ScopeError, match="outside the scope"):
         ward.index.search("heart failure", scope=scope, mode="lexical", k=60)
     with pytest.raises(ScopeError, match="outside the scope"):

@@ -66,6 +66,13 @@ def test_agrees_with_the_reference(new_store, scope, filters):
     for store in (open_store(":memory:", manifest={"dimension": 8}), new_store()):
         put(store, chunks, dense, sparse)
         where = {"scope": scope, "filters": filters}
+        for vectors, search, rank in (
+            (queries, store.search_dense, store.rank_dense),
+            (words, store.search_sparse, store.rank_sparse),
+        ):
+            whole, ranked = search(vectors, k=7, **where), rank(vectors, k=7, **where)
+            pairs = [[(h.chunk.chunk_id, pytest.approx(h.score)) for h in hits] for hits in whole]
+            assert [[(r.chunk_id, r.score) for r in ranking] for ranking in ranked] == pairs
         found.append(
             (
                 store.search_dense(queries, k=100, **where),
@@ -166,6 +173,8 @@ def test_only_a_scope_is_a_scope(new_store, no_scope):
     for call in (
         lambda **k: store.search_dense(random_vectors(np.random.default_rng(0), 1), k=1, **k),
         lambda **k: store.search_sparse([SparseVector((1,), (1.0,))], k=1, **k),
+        lambda **k: store.rank_dense(random_vectors(np.random.default_rng(0), 1), k=1, **k),
+        lambda **k: store.rank_sparse([SparseVector((1,), (1.0,))], k=1, **k),
         lambda **k: store.patients_dense(np.ones(8, np.float32), k=1, per_patient=1, **k),
         lambda **k: store.patients_sparse(SparseVector((1,), (1.0,)), k=1, per_patient=1, **k),
         lambda **k: store.get(["c1"], **k),

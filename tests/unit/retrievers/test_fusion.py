@@ -5,24 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drehr_rag.retrievers._fusion import DENSE_SHARE, reciprocal_ranks, relative_scores
-from drehr_rag.types import Chunk, Hit
+from drehr_rag.types import Ranked
 
 
 def hit(name, score):
-    return Hit(Chunk(name, "n1", "p1", 0, 4, "gout", "gout"), score, {})
+    return Ranked(name, score)
 
 
 def ranking(scores):
-    """Hits, best first."""
+    """Best first."""
     return [hit(name, score) for name, score in sorted(scores.items(), key=lambda p: -p[1])]
 
 
 def totals(hits):
-    return {h.chunk.chunk_id: h.score for h in hits}
+    return {h.chunk_id: h.score for h in hits}
 
 
 def order(hits):
-    return [h.chunk.chunk_id for h in hits]
+    return [h.chunk_id for h in hits]
 
 
 NAMES = st.sampled_from("abcdefghij")
@@ -75,7 +75,7 @@ def test_every_hit_comes_back_once_best_first(fusion, dense, lexical):
     assert sorted(order(fused)) == sorted({*dense, *lexical})
     assert [h.score for h in fused] == sorted((h.score for h in fused), reverse=True)
     for h in fused:
-        name = h.chunk.chunk_id
+        name = h.chunk_id
         sides = {"dense": dense, "lexical": lexical}
         assert h.scores == {stage: side[name] for stage, side in sides.items() if name in side}
 
@@ -100,11 +100,9 @@ def test_with_one_side_empty_the_other_keeps_its_order(fusion, scores):
         for better in side:
             for worse in side:
                 if better.score > worse.score and fusion is reciprocal_ranks:
-                    assert place[better.chunk.chunk_id] < place[worse.chunk.chunk_id]
+                    assert place[better.chunk_id] < place[worse.chunk_id]
                 elif better.score > worse.score:
-                    assert (
-                        totals(fused)[better.chunk.chunk_id] >= totals(fused)[worse.chunk.chunk_id]
-                    )
+                    assert totals(fused)[better.chunk_id] >= totals(fused)[worse.chunk_id]
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

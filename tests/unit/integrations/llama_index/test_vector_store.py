@@ -35,7 +35,7 @@ from drehr_rag.integrations.llama_index import DrEhrEmbedding, DrEhrVectorStore
 from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._fusion import relative_scores
 from drehr_rag.testing import HashEncoder
-from drehr_rag.types import AllPatients, Cohort, Encounter, Patient
+from drehr_rag.types import AllPatients, Cohort, Encounter, Patient, Ranked
 
 EVERYBODY = AllPatients(reason="test")
 ENCODER = HashEncoder(dimension=32, query_prompt="find: ")
@@ -139,15 +139,17 @@ def test_a_filter_that_the_store_does_not_know_sifts_each_side(full):
         "lexical": core.search_sparse(sparse_queries(["metoprolol"]), scope=EVERYBODY, k=10_000)[0],
     }
     passed = {
-        side: [h for h in hits if "etter" in h.chunk.note_type][:200]
+        side: [Ranked(h.chunk.chunk_id, h.score) for h in hits if "etter" in h.chunk.note_type][
+            :200
+        ]
         for side, hits in sides.items()
     }
     expected = relative_scores(passed)[:9]
     found = full.query(
         ask("metoprolol", mode="hybrid", k=9, filters=MetadataFilters(filters=[letter]))
     )
-    assert found.ids == [hit.chunk.chunk_id for hit in expected]
-    assert found.similarities == [hit.score for hit in expected]
+    assert found.ids == [one.chunk_id for one in expected]
+    assert found.similarities == [one.score for one in expected]
     assert 0 < len(passed["lexical"]) < len(sides["lexical"])
 
 
