@@ -22,6 +22,7 @@ from drehr_rag.errors import (
     TextTooLong,
     UnknownName,
 )
+from drehr_rag.generators import load_generator
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import AllPatients, Patient
 
@@ -242,6 +243,21 @@ def test_the_key_is_sent_and_not_remembered(server, monkeypatch):
     assert set(server.keys) == {"Bearer given"}
     with pytest.raises(BadArgument, match="would travel unencrypted"):
         load_encoder("remote:http://example.invalid", tokenizer=TOKENIZER, api_key="k")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(scheme, tmp_path):
+    """It would stand in manifests, messages and logs, and travel whatever the scheme."""
+    for start in ("bob:hunter2@", ":hunter2@", "hunter2@"):
+        address = f"{scheme}://{start}127.0.0.1:1/v1"
+        for use in (
+            lambda address=address: load_encoder(f"remote:{address}", tokenizer=TOKENIZER),
+            lambda address=address: EhrIndex.open(address, encoder=HashEncoder()),
+            lambda address=address: load_generator("openai", url=address),
+        ):
+            with pytest.raises(BadArgument, match=r"a password: .*DREHR_EMBEDDING_API_KEY") as bad:
+                use()
+            assert "hunter2" not in str(bad.value)
 
 
 def test_loading_needs_what_cannot_be_guessed(server, tmp_path):
