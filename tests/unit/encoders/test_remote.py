@@ -315,6 +315,19 @@ def test_a_server_that_dies_in_the_middle_keeps_what_is_indexed(server, tmp_path
         assert index.search("warfarin 7", scope=Patient("1"))
 
 
+def test_an_index_remembers_no_key(server, tmp_path):
+    options = {"tokenizer": TOKENIZER, "api_key": "hunter2", "timeout": 9, "overflow": "split"}
+    place = tmp_path / "x.idx"
+    with EhrIndex.open(place, encoder=f"remote:{server.url}", encoder_options=options) as index:
+        index.add(notes())
+    manifest = (place / "manifest.json").read_text()
+    assert json.loads(manifest)["encoder"]["options"] == {"overflow": "split"}
+    assert not any(b"hunter2" in file.read_bytes() for file in place.rglob("*") if file.is_file())
+    with EhrIndex.open(place) as index:
+        assert index.search("warfarin 7", scope=Patient("1"))
+        assert "hunter2" not in repr(index.encoder) + repr(index) + str(index.info())
+
+
 def test_a_served_encoder_is_known_by_its_vectors(server, tmp_path):
     """An index made on this machine may be opened with the same model behind a server."""
     encoder = HashEncoder(max_tokens=32)
