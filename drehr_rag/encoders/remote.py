@@ -220,7 +220,7 @@ class RemoteEncoder(TextEncoder):
             rows = sorted(reply["data"], key=lambda row: int(row["index"]))
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float64)
             places = [int(row["index"]) for row in rows]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise EncoderError(f"{self._url} sent something that is not vectors") from None
         if places != list(range(len(texts))) or vectors.ndim != 2:
             raise EncoderError(f"{self._url} sent {len(places)} vectors for {len(texts)} texts")
@@ -238,7 +238,7 @@ class RemoteEncoder(TextEncoder):
                     return _content(answer, address)
                 what = f"answered {answer.status_code}"
                 asked = _asked_for(answer)
-            except (httpx.TransportError, httpx.InvalidURL) as problem:
+            except (httpx.RequestError, httpx.InvalidURL) as problem:
                 what = f"does not answer ({type(problem).__name__})"
             if attempt < self._retries:
                 sleep(pause(attempt, asked))

@@ -96,6 +96,16 @@ def narrower(handler, rows):
     handler.answer(200, {"data": [{**row, "embedding": row["embedding"][:5]} for row in rows]})
 
 
+def no_gzip(handler, rows):
+    handler.answer(200, b"garbage", Content_Encoding="gzip")
+
+
+def numbered(index):
+    """JSON has neither `Infinity` nor a bound for whole numbers; Python reads both."""
+    rows = [{"index": index, "embedding": [1.0] * 16}]
+    return sends(json.dumps({"data": rows}).encode())
+
+
 def fewer(handler, rows):
     handler.answer(200, {"data": rows[1:]})
 
@@ -214,6 +224,10 @@ def test_what_may_pass_is_tried_again(server, fault):
         (sends(b"[" * 100_000), "not JSON"),
         (sends({"data": [{"index": 0, "embedding": SECRET}]}), "not vectors"),
         (sends([]), "not vectors"),
+        (no_gzip, r"does not answer \(DecodingError\), 6 times"),
+        (numbered(float("inf")), "not vectors"),
+        (numbered(10**400), "sent 1 vectors for 2 texts"),
+        (sends(b'{"data": [{"index": 0, "embedding": [1' + b"0" * 400 + b"]}]}"), "not vectors"),
         (fewer, "sent 1 vectors for 2 texts"),
         (narrower, "5 numbers, before they had 16"),
         (nan, "not finite"),
