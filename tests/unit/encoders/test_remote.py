@@ -244,8 +244,34 @@ def test_what_does_not_pass_is_an_error_without_the_texts(server, fault, message
 def test_a_server_that_stalls(server):
     encoder = load(server, timeout=0.2, retries=1)
     server.faults = [lambda *_: threading.Event().wait(1)] * 2
-    with pytest.raises(EncoderError, match=r"does not answer \(ReadTimeout\), 2 times"):
+    with pytest.raises(EncoderError, match=r"does not answer within 0\.2 s, 2 times"):
         encoder.encode_passages(["gout"])
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_server_that_sends_a_byte_now_and_then(server, part):
+    """Each read is in time, the answer never is."""
+    encoder = load(server, timeout=0.5, retries=0)
+
+    def drips(handler, rows):
+        if part == "body":
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000")
+            handler.end_headers()
+        else:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        for _ in range(30):
+            handler.wfile.write(b"a")
+            handler.wfile.flush()
+            time.sleep(0.1)
+        handler.connection.close()
+
+    server.faults = [drips]
+    started = time.monotonic()
+    with pytest.raises(EncoderError, match=r"does not answer within 0\.5 s$"):
+        encoder.encode_passages(["gout"])
+    assert time.monotonic() - started < 2
+    assert encoder.encode_passages(["gout"]).shape == (1, 16)
 
 
 def test_the_key_is_sent_and_not_remembered(server, monkeypatch):
