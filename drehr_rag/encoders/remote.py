@@ -96,6 +96,11 @@ class RemoteEncoder(TextEncoder):
         overflow: What happens to texts that are too long.
     """
 
+    _unfit = (
+        "the weights that are served are broken, or their precision there is too narrow (with vLLM: "
+        "--dtype float32)"
+    )
+
     def __init__(
         self,
         url: str,
