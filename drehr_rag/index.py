@@ -5,10 +5,11 @@ from dataclasses import asdict
 from datetime import date, datetime, time
 from functools import partial
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Self
 
 from drehr_rag._arguments import check_list, check_words, needs_scope, positive
-from drehr_rag.encoders import load_encoder
+from drehr_rag.encoders import load_encoder, options_of, same_encoder
 from drehr_rag.encoders._probes import ALIKE, likeness, vectors_of
 from drehr_rag.engines import load_engine
 from drehr_rag.errors import BadArgument, EncoderMismatch, StoreDamaged, StoreMissing
@@ -86,8 +87,9 @@ class EhrIndex:
                 (a Qdrant server), or `:memory:`.
             encoder: A name that `load_encoder` takes, or an encoder. An existing index
                 remembers its own, loads it when needed, and refuses any other.
-            encoder_options: For loading it by name, for instance `{"backend": "openvino"}`; not
-                remembered.
+            encoder_options: For loading it by name, for instance `{"backend": "openvino"}`. An
+                index remembers those that decide the vectors (`max_tokens`, `overflow`, `compat`,
+                …) with the encoder's name; others are given at each opening.
             chunker: `sections` (default) or `words`; an existing index remembers its own.
             chunker_options: For instance `{"cleaning": "cliniq"}` for `words`.
             layout: How a new index keeps its vectors (precision, quantisation, shards, …).
@@ -118,9 +120,10 @@ class EhrIndex:
             index._encoder_options, index._access = loading, access
             return index
         try:
-            given = None if encoder is None else _loaded(encoder, loading)
-            index = cls(store, location=place, encoder=given)
+            index = cls(store, location=place, encoder=None)
             index._encoder_options, index._access = loading, access
+            if encoder is not None:
+                index._encoder = index._own(encoder)
             index._check_chunker(chunker, chunker_options)
         except BaseException:
             store.close()
@@ -141,6 +144,7 @@ class EhrIndex:
             "dimension": model.fingerprint.dimension,
             "encoder": {
                 "name": model.name,
+                "options": options_of(model),
                 "fingerprint": asdict(model.fingerprint),
                 "probes": vectors_of(model),
             },
@@ -421,9 +425,7 @@ class EhrIndex:
     def encoder(self) -> Encoder:
         """The encoder, loaded now if it was not."""
         if self._encoder is None:
-            encoder = _loaded(self._store.manifest["encoder"]["name"], self._encoder_options)
-            self._check(encoder)
-            self._encoder = encoder
+            self._encoder = self._own(self._store.manifest["encoder"]["name"])
         return self._encoder
 
     @property
@@ -459,7 +461,7 @@ class EhrIndex:
         made = self._store.manifest["chunker"]
         parts = Parts(
             encoder=self.encoder,
-            encoder_options=self._encoder_options,
+            encoder_options={**options_of(self.encoder), **self._encoder_options},
             chunker=self.chunker,
             chunker_name=made["name"],
             chunker_options=made["options"],
@@ -485,6 +487,7 @@ class EhrIndex:
             held = Fingerprint(**made["encoder"]["fingerprint"])
             whole = made["encoder"]["name"] and made["chunker"]["name"] is not None
             whole = whole and isinstance(made["chunker"]["options"], dict)
+            whole = whole and isinstance(made["encoder"].get("options", {}), dict)
         except (KeyError, TypeError):
             whole = False
         if not whole or held.dimension != made["dimension"]:
@@ -492,6 +495,15 @@ class EhrIndex:
                 f"the manifest of {self.location} does not say which encoder and chunker made it: "
                 "put back a copy of the store, or index the notes again"
             )
+
+    def _own(self, encoder: str | Encoder) -> Encoder:
+        """The encoder, if the index was made with it; by its name also with what is remembered."""
+        made, options = self._store.manifest["encoder"], self._encoder_options
+        if isinstance(encoder, str) and same_encoder(encoder, made["name"]):
+            options = {**made.get("options", {}), **options}
+        loaded = _loaded(encoder, options)
+        self._check(loaded)
+        return loaded
 
     def _check(self, encoder: Encoder) -> None:
         """Compare what decides the vectors, then some vectors.
@@ -506,7 +518,7 @@ class EhrIndex:
         if SERVED in (held.weights, given.weights):
             ignored |= {"weights", "pooling", "compat", "query_prompt", "passage_prompt"}
         differ = [
-            name
+            f"{name}: {short(value)} there, {short(getattr(given, name))} here"
             for name, value in asdict(held).items()
             if name not in ignored and value != getattr(given, name)
         ]
@@ -518,7 +530,8 @@ class EhrIndex:
         if differ:
             raise EncoderMismatch(
                 f"{self.location} was made with {held}, not with {given} (they differ in "
-                f"{', '.join(differ)}): open it with its own encoder, or index into a new store"
+                f"{', '.join(differ)}): open it with its own encoder and the options it was made "
+                "with, or index into a new store"
             )
 
     def _check_chunker(self, name: str | None, options: Mapping[str, Any] | None) -> None:

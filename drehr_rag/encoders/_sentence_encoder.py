@@ -53,6 +53,25 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not have here, before a model is read and blamed.
+
+    Raises:
+        BadArgument: There is no such device.
+    """
+    torch = require("torch", extra="local")
+    try:
+        device = torch.device(name)
+        there = torch.get_device_module(device).device_count()
+    except (RuntimeError, TypeError):  # no device at all, or one that holds no numbers
+        there = 0
+    if not there or (device.index or 0) >= there:
+        raise BadArgument(
+            f"torch {torch.__version__} has no device {name!r} here: leave device out for "
+            f"{best_device()!r}"
+        )
+
+
 class SentenceEncoder(TextEncoder):
     """A sentence-transformers model.
 
@@ -136,11 +155,14 @@ def sentence_encoder(
             or refused (`error`).
 
     Raises:
+        BadArgument: There is no such device here.
         EncoderError: The folder is no such model or only a part of it, or OpenVINO cannot run it.
         MissingExtra: `openvino` is not installed.
     """
     devices = _devices(device, backend)
     check_backend(backend, devices)
+    for place in devices:
+        check_device(place)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
     make = _cls_parts if cls else parts
@@ -176,8 +198,8 @@ def sentence_encoder(
 def _devices(device: str | Sequence[str] | None, backend: BackendName) -> list[str]:
     if device is None:
         return ["cpu" if backend == "openvino" else best_device()]
-    devices = [device] if isinstance(device, str) else list(device)
-    if not devices or not all(devices):
+    devices = [device] if isinstance(device, str) or not isinstance(device, Sequence) else [*device]
+    if not devices or not all(isinstance(name, str) and name for name in devices):
         raise BadArgument("device is a device, such as cpu or cuda:0, or several")
     return devices
 

@@ -36,6 +36,11 @@ class TextEncoder(ABC):
         truncated: How many texts were cut since it was loaded.
     """
 
+    _unfit = (
+        "its weights are broken, or this precision is too narrow for them (try precision='float32')"
+    )
+    """Why vectors may not be finite, and what to do."""
+
     def __init__(self, name: str, fingerprint: Fingerprint, *, overflow: Overflow = "warn") -> None:
         """Nothing is run."""
         if overflow not in get_args(Overflow):
@@ -200,8 +205,7 @@ class TextEncoder(ABC):
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not lengths.all():
             raise EncoderError(
-                f"{self.name} gave vectors that are not finite or are zero: its weights are "
-                f"broken, or this precision is too narrow for them (try precision='float32')"
+                f"{self.name} gave vectors that are not finite or are zero: {self._unfit}"
             )
         unit: Vectors = (vectors / lengths).astype(np.float32)
         return unit

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from drehr_rag._extras import require
 from drehr_rag.encoders._self_test import refuse_untrained
-from drehr_rag.encoders._sentence_encoder import Precision, best_device, best_dtype
+from drehr_rag.encoders._sentence_encoder import Precision, best_device, best_dtype, check_device
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
 from drehr_rag.encoders._weights import model_folder, weights_hash
 from drehr_rag.errors import EncoderError, UnknownName
@@ -66,6 +66,7 @@ def load(
 
     Raises:
         ModelUnavailable: It is not on this machine and cannot be fetched.
+        BadArgument: There is no such device here.
         EncoderError: Parameters are missing or left over, or the weights look random.
     """
     require("transformers", extra="local")
@@ -73,8 +74,9 @@ def load(
         raise UnknownName(f"compat is released or strict, not {compat!r}")
     if device_map is not None:
         require("accelerate", extra="multi-gpu")
-    folder = model_folder(model or HUB, revision=revision)
     place = device or best_device()
+    check_device(place)
+    folder = model_folder(model or HUB, revision=revision)
     network = require("drehr_rag.encoders._nv_embed", extra="local").load(
         folder, dtype=best_dtype(precision, place), device_map=device_map or place
     )

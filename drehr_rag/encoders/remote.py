@@ -10,8 +10,9 @@ way, so lengths are checked here, before anything is sent.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from time import sleep
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -37,7 +38,7 @@ CONCURRENCY = 4
 """Requests in flight: one is computed while others travel."""
 
 TIMEOUT = 120.0
-"""Seconds a request may take."""
+"""Seconds a request may take, from the first byte sent to the last one received."""
 
 RETRIES = 5
 """Further tries after 429, 5xx or a broken connection, 0.5, 1, 2, 4, 8 seconds apart, each up to
@@ -95,6 +96,11 @@ class RemoteEncoder(TextEncoder):
         overflow: What happens to texts that are too long.
     """
 
+    _unfit = (
+        "the weights that are served are broken, or their precision there is too narrow (with vLLM: "
+        "--dtype float32)"
+    )
+
     def __init__(
         self,
         url: str,
@@ -118,6 +124,7 @@ class RemoteEncoder(TextEncoder):
         self._url = base if base.endswith("/v1") else f"{base}/v1"
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(headers=headers, timeout=timeout)
+        self._timeout = timeout
         self._retries = 0  # while the server is looked for, waiting helps nobody
         self._tokens = _Tokens(tokenizer)
         self._batch_tokens, self._batch_bytes = batch_tokens, batch_bytes
@@ -220,7 +227,7 @@ class RemoteEncoder(TextEncoder):
             rows = sorted(reply["data"], key=lambda row: int(row["index"]))
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float64)
             places = [int(row["index"]) for row in rows]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise EncoderError(f"{self._url} sent something that is not vectors") from None
         if places != list(range(len(texts))) or vectors.ndim != 2:
             raise EncoderError(f"{self._url} sent {len(places)} vectors for {len(texts)} texts")
@@ -233,17 +240,36 @@ class RemoteEncoder(TextEncoder):
         for attempt in range(self._retries + 1):
             asked = None
             try:
-                answer = self._client.request(method, address, json=body)
+                answer = self._in_time(method, address, body)
                 if answer.status_code not in _AGAIN:
                     return _content(answer, address)
                 what = f"answered {answer.status_code}"
                 asked = _asked_for(answer)
-            except (httpx.TransportError, httpx.InvalidURL) as problem:
+            except (httpx.TimeoutException, TimeoutError):
+                what = f"does not answer within {self._timeout:g} s"
+            except (httpx.RequestError, httpx.InvalidURL) as problem:
                 what = f"does not answer ({type(problem).__name__})"
             if attempt < self._retries:
                 sleep(pause(attempt, asked))
         tries = f", {self._retries + 1} times" if self._retries else ""
         raise EncoderError(f"the embedding server at {address} {what}{tries}")
+
+    def _in_time(self, method: str, address: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        """The answer, if it is whole in time.
+
+        httpx bounds each read alone, so a server that sends a byte now and then is never too late;
+        the thread that listens to one is left behind, and keeps no process from ending.
+        """
+        answer: Future[httpx.Response] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._client.request(method, address, json=body))
+            except BaseException as problem:
+                answer.set_exception(problem)
+
+        Thread(target=ask, daemon=True).start()
+        return answer.result(self._timeout)
 
 
 def _content(answer: httpx.Response, address: str) -> Any:

@@ -54,6 +54,39 @@ def test_every_command_shows_an_example(run):
         assert f"Example: drehr-rag {name}" in " ".join(out.replace("│", " ").split())
 
 
+OPTIONS = {"overflow": "split", "max_tokens": 128}
+
+
+@pytest.mark.parametrize("given", ["by name", "loaded"])
+def test_a_store_remembers_the_options_that_decide_its_vectors(run, notes, tmp_path, given):
+    """The commands have no such options, and no user should have to repeat them."""
+    from drehr_rag import EhrIndex, load_encoder
+    from drehr_rag.errors import EncoderMismatch
+
+    folder, speed = tmp_path / "x.idx", {"batch_size": 8, "backend": "torch"}
+    how = {"encoder": "offline", "encoder_options": {**OPTIONS, **speed}}
+    if given == "loaded":
+        how = {"encoder": load_encoder("offline", **OPTIONS, **speed)}
+    EhrIndex.open(folder, **how).close()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["encoder"]["options"] == OPTIONS
+    assert run("index", notes, "--store", folder, "--encoder", "offline")[0] == 0
+    code, out, err = run("search", "gout", "--store", folder, "--patient", "p01")
+    assert code == 0 and "p01" in out, err
+    assert run("ask", "Is there gout?", "--store", folder, "--patient", "p01")[0] == 0
+    with EhrIndex.open(folder) as index:
+        fingerprint = index.encoder.fingerprint
+        assert (fingerprint.overflow, fingerprint.max_tokens) == ("split", 128)
+    differ = "overflow: 'split' there, 'cut' here"
+    with pytest.raises(EncoderMismatch, match=differ):
+        EhrIndex.open(folder, encoder="offline", encoder_options={"overflow": "warn"})
+    del manifest["encoder"]["options"]  # as older versions wrote it
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    EhrIndex.open(folder, encoder="offline", encoder_options=OPTIONS).close()
+    with pytest.raises(EncoderMismatch, match=f"max_tokens: 128 there, 256 here, {differ}"):
+        EhrIndex.open(folder, encoder="offline")
+
+
 def test_index_then_index_again_then_info(run, notes, tmp_path):
     folder = tmp_path / "x.idx"
     code, out, _ = run("index", notes, "--store", folder, "--encoder", "offline", "--json")

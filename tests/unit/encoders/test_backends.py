@@ -197,10 +197,19 @@ def test_openvino_is_for_the_processor_in_one_process(folder, device):
         load(folder, backend="openvino", device=device)
 
 
-@pytest.mark.parametrize("device", [[], "", ["cpu", ""]])
+@pytest.mark.parametrize("device", [[], "", ["cpu", ""], 0, [0]])
 def test_a_device_must_be_named(folder, device):
     with pytest.raises(BadArgument, match="device is"):
         load(folder, device=device)
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99", "meta", "cpu:7", ["cpu", "banana"]])
+def test_a_device_that_is_not_there_is_named_and_no_folder_is_blamed(folder, device):
+    absent = device if isinstance(device, str) else device[-1]
+    for name in (folder, f"dr-ehr-large:{folder}"):
+        with pytest.raises(BadArgument, match=f"has no device '{absent}' here: leave") as bad:
+            load_encoder(str(name), device=absent if "large" in str(name) else device)
+        assert str(folder) not in str(bad.value)
 
 
 def test_an_option_that_an_encoder_does_not_have(tmp_path):

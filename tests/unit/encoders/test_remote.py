@@ -22,6 +22,7 @@ from drehr_rag.errors import (
     TextTooLong,
     UnknownName,
 )
+from drehr_rag.generators import load_generator
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import AllPatients, Patient
 
@@ -93,6 +94,16 @@ def sends(content):
 
 def narrower(handler, rows):
     handler.answer(200, {"data": [{**row, "embedding": row["embedding"][:5]} for row in rows]})
+
+
+def no_gzip(handler, rows):
+    handler.answer(200, b"garbage", Content_Encoding="gzip")
+
+
+def numbered(index):
+    """JSON has neither `Infinity` nor a bound for whole numbers; Python reads both."""
+    rows = [{"index": index, "embedding": [1.0] * 16}]
+    return sends(json.dumps({"data": rows}).encode())
 
 
 def fewer(handler, rows):
@@ -213,9 +224,13 @@ def test_what_may_pass_is_tried_again(server, fault):
         (sends(b"[" * 100_000), "not JSON"),
         (sends({"data": [{"index": 0, "embedding": SECRET}]}), "not vectors"),
         (sends([]), "not vectors"),
+        (no_gzip, r"does not answer \(DecodingError\), 6 times"),
+        (numbered(float("inf")), "not vectors"),
+        (numbered(10**400), "sent 1 vectors for 2 texts"),
+        (sends(b'{"data": [{"index": 0, "embedding": [1' + b"0" * 400 + b"]}]}"), "not vectors"),
         (fewer, "sent 1 vectors for 2 texts"),
         (narrower, "5 numbers, before they had 16"),
-        (nan, "not finite"),
+        (nan, "not finite or are zero: the weights that are served .*--dtype float32"),
     ],
 )
 def test_what_does_not_pass_is_an_error_without_the_texts(server, fault, message):
@@ -229,8 +244,34 @@ def test_what_does_not_pass_is_an_error_without_the_texts(server, fault, message
 def test_a_server_that_stalls(server):
     encoder = load(server, timeout=0.2, retries=1)
     server.faults = [lambda *_: threading.Event().wait(1)] * 2
-    with pytest.raises(EncoderError, match=r"does not answer \(ReadTimeout\), 2 times"):
+    with pytest.raises(EncoderError, match=r"does not answer within 0\.2 s, 2 times"):
         encoder.encode_passages(["gout"])
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_server_that_sends_a_byte_now_and_then(server, part):
+    """Each read is in time, the answer never is."""
+    encoder = load(server, timeout=0.5, retries=0)
+
+    def drips(handler, rows):
+        if part == "body":
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000")
+            handler.end_headers()
+        else:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        for _ in range(30):
+            handler.wfile.write(b"a")
+            handler.wfile.flush()
+            time.sleep(0.1)
+        handler.connection.close()
+
+    server.faults = [drips]
+    started = time.monotonic()
+    with pytest.raises(EncoderError, match=r"does not answer within 0\.5 s$"):
+        encoder.encode_passages(["gout"])
+    assert time.monotonic() - started < 2
+    assert encoder.encode_passages(["gout"]).shape == (1, 16)
 
 
 def test_the_key_is_sent_and_not_remembered(server, monkeypatch):
@@ -242,6 +283,21 @@ def test_the_key_is_sent_and_not_remembered(server, monkeypatch):
     assert set(server.keys) == {"Bearer given"}
     with pytest.raises(BadArgument, match="would travel unencrypted"):
         load_encoder("remote:http://example.invalid", tokenizer=TOKENIZER, api_key="k")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(scheme, tmp_path):
+    """It would stand in manifests, messages and logs, and travel whatever the scheme."""
+    for start in ("bob:hunter2@", ":hunter2@", "hunter2@"):
+        address = f"{scheme}://{start}127.0.0.1:1/v1"
+        for use in (
+            lambda address=address: load_encoder(f"remote:{address}", tokenizer=TOKENIZER),
+            lambda address=address: EhrIndex.open(address, encoder=HashEncoder()),
+            lambda address=address: load_generator("openai", url=address),
+        ):
+            with pytest.raises(BadArgument, match=r"a password: .*DREHR_EMBEDDING_API_KEY") as bad:
+                use()
+            assert "hunter2" not in str(bad.value)
 
 
 def test_loading_needs_what_cannot_be_guessed(server, tmp_path):
@@ -297,6 +353,19 @@ def test_a_server_that_dies_in_the_middle_keeps_what_is_indexed(server, tmp_path
         monkeypatch.undo()
         assert index.add(notes()).unchanged == 16
         assert index.search("warfarin 7", scope=Patient("1"))
+
+
+def test_an_index_remembers_no_key(server, tmp_path):
+    options = {"tokenizer": TOKENIZER, "api_key": "hunter2", "timeout": 9, "overflow": "split"}
+    place = tmp_path / "x.idx"
+    with EhrIndex.open(place, encoder=f"remote:{server.url}", encoder_options=options) as index:
+        index.add(notes())
+    manifest = (place / "manifest.json").read_text()
+    assert json.loads(manifest)["encoder"]["options"] == {"overflow": "split"}
+    assert not any(b"hunter2" in file.read_bytes() for file in place.rglob("*") if file.is_file())
+    with EhrIndex.open(place) as index:
+        assert index.search("warfarin 7", scope=Patient("1"))
+        assert "hunter2" not in repr(index.encoder) + repr(index) + str(index.info())
 
 
 def test_a_served_encoder_is_known_by_its_vectors(server, tmp_path):
