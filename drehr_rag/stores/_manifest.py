@@ -35,7 +35,8 @@ def checked(manifest: object, place: str) -> dict[str, Any]:
 
 
 REMEDY = (
-    "Put back a copy of the folder, or remove it and index the notes again; nothing was changed."
+    "Restore a snapshot, or put back a copy of the folder, or remove it and index the notes again; "
+    "nothing was changed."
 )
 
 

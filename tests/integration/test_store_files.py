@@ -102,6 +102,39 @@ def test_a_damaged_store_is_refused_and_left_alone(folder, damage):
         assert after == before
 
 
+def flip(path, offset):
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGED_LOG = {
+    "no log": lambda log: shutil.rmtree(log),
+    "an entry": lambda log: flip(log / "open-1", 60),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_LOG)
+def test_with_a_damaged_log_a_change_is_refused_that_the_engine_would_pass_over(folder, damage):
+    """Its chunks are whole and can be searched; a deletion must not only seem to be one."""
+    DAMAGED_LOG[damage](folder / "shard" / "wal")
+    new = Note(note_id=1, patient_id=1, text="PLAN:\nother.")
+    other = Note(note_id="new", patient_id="new", text="PLAN:\nother.")
+    changes = (
+        lambda index: index.delete_patient("1"),
+        lambda index: index.delete_notes(["1"]),
+        lambda index: index.add([new]),
+        lambda index: index.add([other]),
+    )
+    for change in changes:
+        with EhrIndex.open(folder, encoder=HashEncoder()) as index:
+            for _ in range(9):  # the engine's count must not catch up
+                with pytest.raises(StoreDamaged, match=r"log .* damaged.* snapshot") as error:
+                    change(index)
+            assert "index the notes again" in str(error.value) and SECRET not in str(error.value)
+            assert index.count(scope=EVERYBODY) == 60 and index.count(scope=Patient("1")) == 20
+
+
 @pytest.mark.parametrize(("schema", "remedy"), [(0, "index"), (99, "pip install --upgrade")])
 def test_another_schema_version_is_refused_with_the_command_to_type(folder, schema, remedy):
     path = folder / "manifest.json"
@@ -709,7 +742,7 @@ def test_what_is_written_while_another_thread_compacts_is_kept(tmp_path, monkeyp
     store = edge.open_store(str(tmp_path / "a.idx"), manifest={"dimension": 8})
     rng = np.random.default_rng(0)
     put(store, [make_chunk(1)], random_vectors(rng, 1), random_sparse(rng, 1))
-    copied, written, write = threading.Event(), threading.Event(), edge._put
+    copied, written, write = threading.Event(), threading.Event(), edge.put
 
     def slow(shard, points):
         write(shard, points)
@@ -717,7 +750,7 @@ def test_what_is_written_while_another_thread_compacts_is_kept(tmp_path, monkeyp
             copied.set()
             written.wait(1)  # as long as it would take to write into the old files
 
-    monkeypatch.setattr(edge, "_put", slow)
+    monkeypatch.setattr(edge, "put", slow)
     compacting = threading.Thread(target=store.compact)
     compacting.start()
     copied.wait(10)
