@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from drehr_rag.errors import BadArgument, StoreError, StoreMissing
 from drehr_rag.stores import open_store
 from drehr_rag.stores._options import Access, Layout, layout_of
-from drehr_rag.stores._scoped import Point, ScopedStore
+from drehr_rag.stores._scoped import PAGE, Point, ScopedStore
+from drehr_rag.stores._where import Chosen
 
 SAME_DIRECTION = 0.9999
 """Cosine between a vector and its copy: float16 keeps 11 bits of each number."""
@@ -60,13 +62,19 @@ def copy_store(
 
     Raises:
         BadArgument: The target holds the work of another encoder or chunker.
-        StoreError: What was read back differs, or the target holds more than the source.
+        StoreError: The target holds what the source does not, so nothing was written; or what was
+            read back differs.
     """
     started = perf_counter()
     with open_store(source, access=source_access) as old:
         manifest = {name: old.manifest[name] for name in _KEPT if name in old.manifest}
         wanted = layout or layout_of(old.manifest).on_one_node()
         with _target(target, manifest, wanted, layout, target_access) as new:
+            if foreign := _foreign(old, new):
+                raise StoreError(
+                    f"{target} holds {foreign} chunks that {source} lacks: name a new store; "
+                    f"nothing was written"
+                )
             total = old._count(())
             _write(old, new, lambda done: progress("copying", done, total))
             new.optimise()
@@ -75,8 +83,8 @@ def copy_store(
             )
             if (held := new._count(())) != total:
                 raise StoreError(
-                    f"{target} holds {held} chunks and {source} {total}: it was not empty; "
-                    f"name a new store"
+                    f"{target} holds {held} chunks and {source} {total}: "
+                    f"somebody wrote into it meanwhile; copy again into a new store"
                 )
     return CopyReport(total, checksum, difference, perf_counter() - started)
 
@@ -99,6 +107,15 @@ def _target(
         store.close()
         raise BadArgument(f"{target} exists and was made with another {', '.join(differ)}")
     return store
+
+
+def _foreign(old: ScopedStore, new: ScopedStore) -> int:
+    """How many chunks the copy holds that the source lacks: none where one was broken off."""
+    ids = (payload["chunk_id"] for payload in new._scroll((), brief=True))
+    count = 0
+    while page := frozenset(islice(ids, PAGE)):
+        count += len(page) - sum(1 for _ in old._scroll((Chosen(page),), brief=True))
+    return count
 
 
 def _write(old: ScopedStore, new: ScopedStore, progress: Callable[[int], None]) -> None:

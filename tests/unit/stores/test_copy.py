@@ -116,13 +116,27 @@ def test_targets_that_hold_something_else_are_refused(source, tmp_path):
     with open_store(full, manifest=MANIFEST) as store:
         rng = np.random.default_rng(1)
         put(store, [make_chunk(9999)], random_vectors(rng, 1), random_sparse(rng, 1))
-    with pytest.raises(StoreError, match=r"holds 2346 chunks .* 2345"):
+    with pytest.raises(StoreError, match=r"full holds 1 chunks that .*source lacks"):
         copy_store(source, full)
+    assert len(everything(full)) == 1
     with pytest.raises(BadArgument, match="memory"):
         copy_store(source, ":memory:")
     with pytest.raises(StoreMissing):
         copy_store(str(tmp_path / "nothing"), str(tmp_path / "y"))
     assert not (tmp_path / "y").exists()
+
+
+def test_what_another_writes_meanwhile_is_found(source, tmp_path, monkeypatch):
+    real = EdgeStore.optimise
+
+    def meddling(self):
+        real(self)
+        rng = np.random.default_rng(1)
+        put(self, [make_chunk(9999)], random_vectors(rng, 1), random_sparse(rng, 1))
+
+    monkeypatch.setattr(EdgeStore, "optimise", meddling)
+    with pytest.raises(StoreError, match=r"holds 2346 chunks .* 2345"):
+        copy_store(source, str(tmp_path / "copy"))
 
 
 def test_a_snapshot_brings_everything_back(source, tmp_path):
