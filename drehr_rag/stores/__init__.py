@@ -23,7 +23,7 @@ def kind_of(location: str) -> str:
 
 
 def plugin(location: str) -> ModuleType:
-    """The module for a location; has `open_store` and, but for memory, `restore`."""
+    """The module for a location; has `open_store` and `restore`."""
     return find(__name__, kind_of(location))
 
 

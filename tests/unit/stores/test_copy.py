@@ -2,15 +2,17 @@
 
 import os
 import tarfile
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
 from conftest import make_chunk, put, random_sparse, random_vectors
 
 from drehr_rag import AllPatients, Layout, Patient
-from drehr_rag.errors import BadArgument, StoreError, StoreMissing
-from drehr_rag.stores import open_store
+from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreMissing
+from drehr_rag.stores import _snapshot_file, open_store, plugin
 from drehr_rag.stores._copy import copy_store
+from drehr_rag.stores._snapshot_file import seal
 from drehr_rag.stores.edge import EdgeStore, restore
 
 EVERYBODY = AllPatients(reason="test")
@@ -170,11 +172,97 @@ def test_snapshots_that_are_none_are_refused(source, tmp_path):
         assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
 
 
+@pytest.mark.parametrize("where", ["text", "name", "sum", "no sum"])
+def test_a_snapshot_that_has_changed_is_damaged(source, tmp_path, where):
+    file = tmp_path / "x.snapshot"
+    with open_store(source) as store:
+        store.snapshot(file)
+    with tarfile.open(file) as archive:
+        last = archive.getmembers()[-1].offset
+    content = bytearray(file.read_bytes())
+    words = {"text": b"words 777 ", "name": b"shard/edge_config.json"}.get(where)
+    place = content.index(words) + 8 if words else last + 512
+    if where == "no sum":
+        del content[last:]
+        content += bytes(10240)
+    else:
+        content[place] ^= 1
+    file.write_bytes(content)
+    wanted = StoreError if where in ("name", "no sum") else StoreDamaged
+    with pytest.raises(wanted, match=r"x\.snapshot") as caught:
+        restore(file, str(tmp_path / "back"))
+    assert "ümlaut" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "x.snapshot"]
+
+
+def test_what_lies_beside_a_snapshot_is_left_alone(source, tmp_path):
+    for name in ("x.snapshot.part", "back.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis").write_text("mine")
+    with open_store(source) as store:
+        store.snapshot(tmp_path / "x.snapshot")
+    restore(tmp_path / "x.snapshot", str(tmp_path / "back"))
+    assert [path.read_text() for path in tmp_path.glob("*.part/thesis")] == ["mine", "mine"]
+    assert (tmp_path / "x.snapshot").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "back").stat().st_mode & 0o077 == 0
+
+
+def test_two_restores_at_a_time_make_one_store(source, tmp_path):
+    file, back = tmp_path / "x.snapshot", str(tmp_path / "back")
+    with open_store(source) as store:
+        store.snapshot(file)
+    start, failed = Barrier(2), []
+
+    def one():
+        start.wait()
+        try:
+            restore(file, back)
+        except StoreError as problem:
+            failed.append(str(problem))
+
+    threads = [Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) <= 1
+    assert everything(source) == everything(back)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "source", "x.snapshot"]
+
+
+def test_a_snapshot_into_a_folder_that_cannot_be_written(source, tmp_path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(30, os.strerror(30))
+
+    monkeypatch.setattr(_snapshot_file, "mkstemp", read_only)
+    monkeypatch.setattr(_snapshot_file, "mkdtemp", read_only)
+    with open_store(source) as store, pytest.raises(StoreError, match=r"x\.snapshot: Read-only"):
+        store.snapshot(tmp_path / "x.snapshot")
+    (tmp_path / "y").write_text("x")
+    with pytest.raises(StoreError, match="y: Read-only"):
+        restore(tmp_path / "y", str(tmp_path / "back"))
+
+
+def test_places_that_nothing_is_restored_to(source, tmp_path, monkeypatch):
+    file = tmp_path / "x.snapshot"
+    with open_store(source) as store:
+        store.snapshot(file)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(StoreError, match="name a new folder"):
+        restore(file, ".")
+    with pytest.raises(BadArgument, match="name a folder"):
+        plugin(":memory:").restore(file, ":memory:")
+    restore(file, "below")
+    assert len(everything("below")) == 2345
+
+
 def test_a_snapshot_cannot_write_outside_its_folder(tmp_path):
-    with tarfile.open(tmp_path / "evil", "w") as archive:
+    with (tmp_path / "evil").open("w+b") as raw, tarfile.open(fileobj=raw, mode="w") as archive:
         for name in ("manifest.json", "shard/x", "../outside"):
             file = tarfile.TarInfo(name)
             archive.addfile(file)
+        seal(archive, raw)
     with pytest.raises(StoreError, match="snapshot"):
         restore(tmp_path / "evil", str(tmp_path / "deep" / "back"))
     assert not (tmp_path / "deep" / "outside").exists() and not (tmp_path / "outside").exists()
