@@ -257,14 +257,13 @@ class EdgeStore(ScopedStore):
     @_alone
     def close(self) -> None:
         """Flush to disk and let go of the lock."""
-        if self._shard is None:
-            return
         shard, self._shard = self._shard, None
         try:
-            shard.flush()
-            chunks = _size(shard)
-            shard.close()
-            write_json(self.folder / "state.json", {"closed": True, "chunks": chunks})
+            if shard is not None:  # as after a compaction whose files could not be opened
+                shard.flush()
+                chunks = _size(shard)
+                shard.close()
+                write_json(self.folder / "state.json", {"closed": True, "chunks": chunks})
         finally:
             self._lock.release()
 

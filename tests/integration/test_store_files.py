@@ -611,6 +611,23 @@ def test_a_failed_opening_lets_go_of_the_lock(folder):
     assert error.value  # the traceback is alive, so it is not the garbage collector that let go
 
 
+@pytest.mark.parametrize("action", ["compact", "snapshot", "_optimise_apart"])
+def test_a_store_that_could_not_be_opened_again_lets_go_of_the_lock(folder, monkeypatch, action):
+    def damaged(self):
+        raise StoreDamaged("as if")
+
+    index = EhrIndex.open(folder, encoder=HashEncoder())
+    monkeypatch.setattr(edge.EdgeStore, "_load", damaged)
+    given = [folder.with_name("s")] if action == "snapshot" else []
+    with pytest.raises(StoreDamaged, match="as if"):
+        getattr(index._store, action)(*given)
+    monkeypatch.undo()
+    index.close()
+    index.close()
+    with EhrIndex.open(folder) as again:
+        assert again.count(scope=EVERYBODY) == 60
+
+
 @pytest.mark.parametrize(
     "files", [{"lock": "hi", "data.db": "x"}, {"manifest.json": '{"name": "ext"}', "lock": "my"}]
 )
