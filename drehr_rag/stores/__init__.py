@@ -44,12 +44,16 @@ def open_store(
         access: How the store is talked to.
 
     Raises:
-        BadArgument: The store exists in another layout.
+        BadArgument: The store exists in another layout, or layout or access are none.
         StoreMissing: There is none, and no manifest to make one with.
         StoreInUse: Another process holds it.
         StoreDamaged: Its files are broken.
         StoreOutdated: It was written in another schema version.
     """
+    for given, kind in ((layout, Layout), (access, Access)):
+        if given is not None and not isinstance(given, kind):
+            name = kind.__name__
+            raise BadArgument(f"{name.lower()} takes {name}(…), not {type(given).__name__}")
     store: ScopedStore = plugin(location).open_store(
         location, manifest=manifest, layout=layout, access=access
     )

@@ -205,7 +205,7 @@ class EdgeStore(ScopedStore):
                 self._shard = self._load()
                 return held
             shutil.rmtree(self.folder / "shard", ignore_errors=True)  # a run died before any chunk
-            manifest = held
+            manifest = manifest or held
         elif (self.folder / "shard").exists():
             raise StoreDamaged(f"{self.folder} has lost its manifest.json. {REMEDY}")
         content = {**(manifest or {}), "schema": SCHEMA}

@@ -66,6 +66,10 @@ def halve(path):
         file.truncate(path.stat().st_size // 2)
 
 
+def edit(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
 def halve_all(folder):
     for path in folder.rglob("*"):
         if path.is_file() and path.stat().st_size > 100:
@@ -78,6 +82,8 @@ DAMAGE = {
     "empty manifest": lambda f: (f / "manifest.json").write_text("{}"),
     "half a manifest": lambda f: halve(f / "manifest.json"),
     "no dimension": lambda f: (f / "manifest.json").write_text('{"schema": 1}'),
+    "no layout in the manifest": lambda f: edit(f / "manifest.json", layout=None),
+    "a broken layout in the manifest": lambda f: edit(f / "manifest.json", layout={"hnsw_m": 0}),
     "no shard": lambda f: shutil.rmtree(f / "shard"),
     "no segments": lambda f: shutil.rmtree(f / "shard" / "segments"),
     "empty shard": lambda f: (shutil.rmtree(f / "shard"), (f / "shard").mkdir()),
