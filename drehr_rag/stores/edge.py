@@ -189,7 +189,10 @@ class EdgeStore(ScopedStore):
                 f"between several users (--store http://...)"
             ) from None
         except OSError as problem:
-            raise StoreError(f"cannot lock {self.folder}: {problem.strerror}") from None
+            raise StoreError(
+                f"cannot lock {self.folder}: {problem.strerror}. A store is opened where it can be "
+                f"written: copy the folder there"
+            ) from None
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()}")

@@ -9,6 +9,7 @@ import pytest
 from conftest import make_chunk, put, random_sparse, random_vectors
 
 from drehr_rag import AllPatients, Layout, Patient
+from drehr_rag.cli._options import layout_of
 from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreMissing
 from drehr_rag.stores import _snapshot_file, open_store, plugin
 from drehr_rag.stores._copy import copy_store
@@ -56,6 +57,27 @@ def test_a_copy_may_be_laid_out_otherwise(source, tmp_path):
     with open_store(target) as store:
         assert store.layout.precision == "float16"
         assert store.count(scope=Patient("p3")) == 469
+
+
+def test_a_copy_is_laid_out_otherwise_only_where_that_is_said(source, tmp_path):
+    small, other, plain = (str(tmp_path / name) for name in ("small", "other", "plain"))
+    copy_store(source, small, layout=Layout(quantisation="int8", on_disk=True, hnsw_m=8))
+    copy_store(small, other, layout=Layout(precision="float16"))
+    copy_store(small, other, layout=Layout(precision="float16"))  # again: it is as wanted
+    with open_store(other) as store:
+        wanted = Layout(quantisation="int8", on_disk=True, hnsw_m=8, precision="float16")
+        assert store.layout == wanted
+    with pytest.raises(BadArgument, match="was made with"):
+        copy_store(small, other, layout=Layout(precision="float32"))
+    copy_store(small, plain, layout=layout_of(["quantisation=none"]))
+    with open_store(plain) as store:
+        assert store.layout == wanted.but(quantisation=None, precision="float32")
+
+
+def test_a_store_is_not_copied_into_itself(source, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadArgument, match="name another"):
+        copy_store(source, "source")
 
 
 def test_an_interrupted_copy_is_completed(source, tmp_path, monkeypatch):
