@@ -124,12 +124,15 @@ def access_of(options: list[str] | None) -> Access | None:
 
 
 def layout_of(options: list[str] | None) -> Layout | None:
-    """`--layout`.
+    """`--layout`; `none` leaves an option out, as in `quantisation=none`.
 
     Raises:
         BadArgument: There is no such option, or its value cannot be meant.
     """
-    given: dict[str, Any] = dict(pairs(options, "--layout"))
+    given: dict[str, Any] = {
+        name: None if value == "none" else value
+        for name, value in pairs(options, "--layout").items()
+    }
     return Layout(**given) if given else None
 
 

@@ -23,7 +23,7 @@ def kind_of(location: str) -> str:
 
 
 def plugin(location: str) -> ModuleType:
-    """The module for a location; has `open_store` and, but for memory, `restore`."""
+    """The module for a location; has `open_store` and `restore`."""
     return find(__name__, kind_of(location))
 
 
@@ -44,12 +44,16 @@ def open_store(
         access: How the store is talked to.
 
     Raises:
-        BadArgument: The store exists in another layout.
+        BadArgument: The store exists in another layout, or layout or access are none.
         StoreMissing: There is none, and no manifest to make one with.
         StoreInUse: Another process holds it.
         StoreDamaged: Its files are broken.
         StoreOutdated: It was written in another schema version.
     """
+    for given, kind in ((layout, Layout), (access, Access)):
+        if given is not None and not isinstance(given, kind):
+            name = kind.__name__
+            raise BadArgument(f"{name.lower()} takes {name}(…), not {type(given).__name__}")
     store: ScopedStore = plugin(location).open_store(
         location, manifest=manifest, layout=layout, access=access
     )

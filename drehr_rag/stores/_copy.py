@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 from drehr_rag.errors import BadArgument, StoreError, StoreMissing
-from drehr_rag.stores import open_store
+from drehr_rag.stores import kind_of, open_store
 from drehr_rag.stores._options import Access, Layout, layout_of
-from drehr_rag.stores._scoped import Point, ScopedStore
+from drehr_rag.stores._scoped import PAGE, Point, ScopedStore
+from drehr_rag.stores._where import Chosen
 
 SAME_DIRECTION = 0.9999
 """Cosine between a vector and its copy: float16 keeps 11 bits of each number."""
@@ -53,20 +56,30 @@ def copy_store(
     Args:
         source: A folder or a server's collection.
         target: Another; made if it does not exist.
-        layout: How a new target keeps its vectors; the source's if not given.
+        layout: How a new target keeps its vectors; what it does not name is as in the source, but
+            for shards, replicas and write consistency.
         source_access: How the source is talked to.
         target_access: How the target is talked to.
         progress: Told what is done ("copying", "checking"), how many chunks, of how many.
 
     Raises:
-        BadArgument: The target holds the work of another encoder or chunker.
-        StoreError: What was read back differs, or the target holds more than the source.
+        BadArgument: The target is the source, or holds the work of another encoder or chunker.
+        StoreError: The target holds what the source does not, so nothing was written; or what was
+            read back differs.
     """
     started = perf_counter()
+    if _same(source, target):
+        raise BadArgument(f"{target} is the store to copy: name another")
     with open_store(source, access=source_access) as old:
         manifest = {name: old.manifest[name] for name in _KEPT if name in old.manifest}
-        wanted = layout or layout_of(old.manifest).on_one_node()
-        with _target(target, manifest, wanted, layout, target_access) as new:
+        named = {name: getattr(layout, name) for name in layout.model_fields_set} if layout else {}
+        wanted = layout_of(old.manifest).on_one_node().but(**named)
+        with _target(target, manifest, wanted, bool(named), target_access) as new:
+            if foreign := _foreign(old, new):
+                raise StoreError(
+                    f"{target} holds {foreign} chunks that {source} lacks: name a new store; "
+                    f"nothing was written"
+                )
             total = old._count(())
             _write(old, new, lambda done: progress("copying", done, total))
             new.optimise()
@@ -75,23 +88,29 @@ def copy_store(
             )
             if (held := new._count(())) != total:
                 raise StoreError(
-                    f"{target} holds {held} chunks and {source} {total}: it was not empty; "
-                    f"name a new store"
+                    f"{target} holds {held} chunks and {source} {total}: "
+                    f"somebody wrote into it meanwhile; copy again into a new store"
                 )
     return CopyReport(total, checksum, difference, perf_counter() - started)
+
+
+def _same(one: str, other: str) -> bool:
+    if kind_of(one) == kind_of(other) == "edge":
+        return Path(one).resolve() == Path(other).resolve()
+    return one == other
 
 
 def _target(
     target: str,
     manifest: dict[str, object],
     wanted: Layout,
-    asked: Layout | None,
+    asked: bool,
     access: Access | None,
 ) -> ScopedStore:
     if target == ":memory:":
         raise BadArgument("a copy in memory ends with this command: name a folder or a server")
     try:
-        store = open_store(target, layout=asked, access=access)
+        store = open_store(target, layout=wanted if asked else None, access=access)
     except StoreMissing:
         return open_store(target, manifest=manifest, layout=wanted, access=access)
     differ = [name for name in _KEPT if store.manifest.get(name) != manifest.get(name)]
@@ -99,6 +118,15 @@ def _target(
         store.close()
         raise BadArgument(f"{target} exists and was made with another {', '.join(differ)}")
     return store
+
+
+def _foreign(old: ScopedStore, new: ScopedStore) -> int:
+    """How many chunks the copy holds that the source lacks: none where one was broken off."""
+    ids = (payload["chunk_id"] for payload in new._scroll((), brief=True))
+    count = 0
+    while page := frozenset(islice(ids, PAGE)):
+        count += len(page) - sum(1 for _ in old._scroll((Chosen(page),), brief=True))
+    return count
 
 
 def _write(old: ScopedStore, new: ScopedStore, progress: Callable[[int], None]) -> None:

@@ -44,12 +44,33 @@ def create(manifest: Mapping[str, Any], place: Path) -> Any:
     place.mkdir(mode=0o700)
     shard = q.EdgeShard.create(str(place), config)
     for field in KEYWORDS:
-        index = q.KeywordIndexParams(is_tenant=field == "patient_id")
-        shard.update(q.UpdateOperation.create_field_index(field, index))
+        shard.update(q.UpdateOperation.create_field_index(field, _keywords(field)))
     for field in NUMBERS:
         shard.update(q.UpdateOperation.create_field_index(field, q.FloatIndexParams()))
     shard.flush()
     return shard
+
+
+def takes_changes(shard: Any) -> bool:
+    """Whether the engine carries out what it is told, which a damaged log keeps it from.
+
+    It numbers operations by its log and passes over, without a word, those older than the data.
+    Where the log was lost or cut the numbers start anew. Asking for an index that is there changes
+    nothing but the number.
+    """
+    before = _version(shard)
+    shard.update(q.UpdateOperation.create_field_index("section", _keywords("section")))
+    return _version(shard) > before
+
+
+def _version(shard: Any) -> int:
+    """Number of the last operation that a segment carried out."""
+    segments = shard.snapshot_manifest().values()
+    return max((segment["segment_version"] or 0 for segment in segments), default=0)
+
+
+def _keywords(field: str) -> Any:
+    return q.KeywordIndexParams(is_tenant=field == "patient_id")
 
 
 def _quantisation(layout: Layout) -> Any:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drehr_rag.errors import StoreDamaged, StoreOutdated
+from drehr_rag.errors import BadArgument, StoreDamaged, StoreOutdated
+from drehr_rag.stores._options import layout_of
 from drehr_rag.stores._payload import SCHEMA
 
 
@@ -31,11 +32,22 @@ def checked(manifest: object, place: str) -> dict[str, Any]:
         )
     if not isinstance(manifest.get("dimension"), int):
         raise StoreDamaged(f"{place}: the manifest holds no dimension. {REMEDY}")
+    if not _is_layout(manifest):
+        raise StoreDamaged(f"{place}: the manifest's layout is broken. {REMEDY}")
     return dict(manifest)
 
 
+def _is_layout(manifest: Mapping[str, Any]) -> bool:
+    try:
+        layout_of(manifest)
+    except (BadArgument, TypeError):
+        return False
+    return True
+
+
 REMEDY = (
-    "Put back a copy of the folder, or remove it and index the notes again; nothing was changed."
+    "Restore a snapshot, or put back a copy of the folder, or remove it and index the notes again; "
+    "nothing was changed."
 )
 
 

@@ -18,7 +18,8 @@ CANDIDATES = 512
 the first 100 are found in 5.4 ms; by the engine's default .940 and .885 in 1.7 ms
 (docs/scaling.md)."""
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=2**16 - 1)]
+"""No option means more, and the engine's own whole numbers end somewhere."""
 
 
 class _Options(BaseModel):
@@ -96,20 +97,24 @@ class Access(_Options):
 
     exact: bool | None = None
     hnsw_ef: Positive = CANDIDATES
-    oversampling: Annotated[float, Field(ge=1)] = 3.0
+    oversampling: Annotated[float, Field(ge=1, le=1000)] = 3.0
     api_key: SecretStr | None = None
     grpc: bool = False
     grpc_port: Positive = 6334
     ca_file: Path | None = None
     timeout: Positive = 60
-    retries: Annotated[int, Field(ge=0)] = 5
+    retries: Annotated[int, Field(ge=0, le=1000)] = 5
     uploads: Positive = 4
     read_consistency: Positive | Literal["majority", "quorum", "all"] | None = None
     write_ordering: Literal["weak", "medium", "strong"] | None = None
 
 
 def layout_of(manifest: Mapping[str, Any]) -> Layout:
-    """The layout that a store was made with; stores from before there were any have the default."""
+    """The layout that a store was made with; stores from before there were any have the default.
+
+    Raises:
+        BadArgument: It holds what no layout can.
+    """
     return Layout(**manifest.get("layout", {})).resolved(manifest["dimension"])
 
 

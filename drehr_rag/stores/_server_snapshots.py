@@ -3,7 +3,7 @@
 from contextlib import suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -21,30 +21,30 @@ def fetch_snapshot(link: Link, collection: str, file: Path) -> None:
     Raises:
         StoreError: The file exists, the server is a cluster, or what arrived is not whole.
     """
-    part = fresh(file)
-    _one_node(link)
-    client = link.client
-    try:
-        made = link.call(client.create_snapshot, collection_name=collection, wait=True, once=True)
-    except StoreError as problem:
-        raise StoreError(
-            f"{problem}. If it was made all the same, it lies on the server and holds notes: "
-            f"look at {link.base}/collections/{collection}/snapshots"
-        ) from None
-    try:
-        digest = _download(link, f"/collections/{collection}/snapshots/{made.name}", part)
-        if made.checksum and made.checksum != digest:
-            raise StoreError("the snapshot arrived damaged: its checksum differs; try again")
-        part.rename(file)
-    finally:
-        part.unlink(missing_ok=True)
-        with suppress(StoreMissing):  # gone by a try whose answer was lost
-            link.call(
-                client.delete_snapshot,
-                collection_name=collection,
-                snapshot_name=made.name,
-                wait=True,
+    with fresh(file) as part:
+        _one_node(link)
+        client = link.client
+        try:
+            made = link.call(
+                client.create_snapshot, collection_name=collection, wait=True, once=True
             )
+        except StoreError as problem:
+            raise StoreError(
+                f"{problem}. If it was made all the same, it lies on the server and holds notes: "
+                f"look at {link.base}/collections/{collection}/snapshots"
+            ) from None
+        try:
+            digest = _download(link, f"/collections/{collection}/snapshots/{made.name}", part)
+            if made.checksum and made.checksum != digest:
+                raise StoreError("the snapshot arrived damaged: its checksum differs; try again")
+        finally:
+            with suppress(StoreMissing):  # gone by a try whose answer was lost
+                link.call(
+                    client.delete_snapshot,
+                    collection_name=collection,
+                    snapshot_name=made.name,
+                    wait=True,
+                )
 
 
 def send_snapshot(file: Path, location: str, access: Access) -> None:
@@ -91,10 +91,10 @@ def _one_node(link: Link) -> None:
         )
 
 
-def _download(link: Link, path: str, part: Path) -> str:
+def _download(link: Link, path: str, out: BinaryIO) -> str:
     digest = sha256()
     try:
-        with _http(link) as http, http.stream("GET", path) as answer, part.open("wb") as out:
+        with _http(link) as http, http.stream("GET", path) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise StoreError(f"the Qdrant server answered {answer.status_code} to the download")
             for block in answer.iter_bytes(_BLOCK):
@@ -102,7 +102,6 @@ def _download(link: Link, path: str, part: Path) -> str:
                 out.write(block)
     except httpx.HTTPError as problem:
         raise StoreError(f"fetching the snapshot failed: {type(problem).__name__}") from None
-    part.chmod(0o600)
     return digest.hexdigest()
 
 

@@ -24,7 +24,7 @@ import portalocker
 import qdrant_edge as q
 
 from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreInUse, StoreMissing
-from drehr_rag.stores._edge_models import conditions, create, put, to_point
+from drehr_rag.stores._edge_models import conditions, create, put, takes_changes, to_point
 from drehr_rag.stores._manifest import REMEDY, checked, read_json, write_json
 from drehr_rag.stores._options import Access, Layout, layout_of
 from drehr_rag.stores._payload import KEYWORDS, NUMBERS, SCHEMA
@@ -138,6 +138,7 @@ class EdgeStore(ScopedStore):
         self._access = access or Access()
         self._guard = RLock()
         self._shard: Any = None
+        self._takes_changes: bool | None = None
         if manifest is None and not (folder / "manifest.json").exists():
             self._explain_missing()
         self._make_folder()
@@ -189,7 +190,10 @@ class EdgeStore(ScopedStore):
                 f"between several users (--store http://...)"
             ) from None
         except OSError as problem:
-            raise StoreError(f"cannot lock {self.folder}: {problem.strerror}") from None
+            raise StoreError(
+                f"cannot lock {self.folder}: {problem.strerror}. A store is opened where it can be "
+                f"written: copy the folder there"
+            ) from None
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()}")
@@ -205,7 +209,7 @@ class EdgeStore(ScopedStore):
                 self._shard = self._load()
                 return held
             shutil.rmtree(self.folder / "shard", ignore_errors=True)  # a run died before any chunk
-            manifest = held
+            manifest = manifest or held
         elif (self.folder / "shard").exists():
             raise StoreDamaged(f"{self.folder} has lost its manifest.json. {REMEDY}")
         content = {**(manifest or {}), "schema": SCHEMA}
@@ -229,6 +233,7 @@ class EdgeStore(ScopedStore):
         return held
 
     def _load(self) -> Any:
+        self._takes_changes = None  # not asked yet
         if not (self.folder / "shard").is_dir():
             raise StoreDamaged(f"{self.folder} has lost its folder shard. {REMEDY}")
         try:
@@ -256,14 +261,13 @@ class EdgeStore(ScopedStore):
     @_alone
     def close(self) -> None:
         """Flush to disk and let go of the lock."""
-        if self._shard is None:
-            return
         shard, self._shard = self._shard, None
         try:
-            shard.flush()
-            chunks = _size(shard)
-            shard.close()
-            write_json(self.folder / "state.json", {"closed": True, "chunks": chunks})
+            if shard is not None:  # as after a compaction whose files could not be opened
+                shard.flush()
+                chunks = _size(shard)
+                shard.close()
+                write_json(self.folder / "state.json", {"closed": True, "chunks": chunks})
         finally:
             self._lock.release()
 
@@ -480,7 +484,7 @@ class EdgeStore(ScopedStore):
     @_alone
     def _write(self, points: Sequence[Point]) -> None:
         self._needs_space()
-        self._mark_open()
+        self._before_change()
         put(self._open(), points)
 
     def _all(self) -> Iterator[list[Point]]:
@@ -498,7 +502,7 @@ class EdgeStore(ScopedStore):
 
     @_alone
     def _erase(self, point_ids: Sequence[str]) -> None:
-        self._mark_open()
+        self._before_change()
         self._open().update(q.UpdateOperation.delete_points(list(point_ids)))
 
     def _needs_space(self, more: int = 0) -> None:
@@ -509,6 +513,17 @@ class EdgeStore(ScopedStore):
                 f"{(SPACE + more) / 2**20:.0f} MB are needed: make room and run this again; what "
                 f"was written is kept"
             )
+
+    def _before_change(self) -> None:
+        """Once an opening, ask the engine whether it takes changes; then mark the store open."""
+        if self._takes_changes is None:
+            self._takes_changes = takes_changes(self._open())
+        if not self._takes_changes:
+            raise StoreDamaged(
+                f"the log of {self.folder} is damaged, so the engine would pass over the change. "
+                f"{REMEDY}"
+            )
+        self._mark_open()
 
     def _mark_open(self) -> None:
         """From the first change to the next close the count on disk says nothing."""

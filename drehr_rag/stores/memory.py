@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import log
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -33,6 +34,15 @@ def open_store(
     if layout not in (None, Layout()):
         raise BadArgument("a store in memory has no layout: name a folder or a server")
     return MemoryStore(manifest)
+
+
+def restore(file: Path, location: str, *, access: Access | None = None) -> NoReturn:
+    """There is nothing to restore into.
+
+    Raises:
+        BadArgument: Always.
+    """
+    raise BadArgument(f"what is restored to {location} is gone at once: name a folder or a server")
 
 
 class MemoryStore(ScopedStore):

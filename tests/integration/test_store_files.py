@@ -66,6 +66,10 @@ def halve(path):
         file.truncate(path.stat().st_size // 2)
 
 
+def edit(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
 def halve_all(folder):
     for path in folder.rglob("*"):
         if path.is_file() and path.stat().st_size > 100:
@@ -78,6 +82,8 @@ DAMAGE = {
     "empty manifest": lambda f: (f / "manifest.json").write_text("{}"),
     "half a manifest": lambda f: halve(f / "manifest.json"),
     "no dimension": lambda f: (f / "manifest.json").write_text('{"schema": 1}'),
+    "no layout in the manifest": lambda f: edit(f / "manifest.json", layout=None),
+    "a broken layout in the manifest": lambda f: edit(f / "manifest.json", layout={"hnsw_m": 0}),
     "no shard": lambda f: shutil.rmtree(f / "shard"),
     "no segments": lambda f: shutil.rmtree(f / "shard" / "segments"),
     "empty shard": lambda f: (shutil.rmtree(f / "shard"), (f / "shard").mkdir()),
@@ -100,6 +106,39 @@ def test_a_damaged_store_is_refused_and_left_alone(folder, damage):
         assert before.keys() <= after.keys()  # the engine may add files of its own
     else:
         assert after == before
+
+
+def flip(path, offset):
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGED_LOG = {
+    "no log": lambda log: shutil.rmtree(log),
+    "an entry": lambda log: flip(log / "open-1", 60),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_LOG)
+def test_with_a_damaged_log_a_change_is_refused_that_the_engine_would_pass_over(folder, damage):
+    """Its chunks are whole and can be searched; a deletion must not only seem to be one."""
+    DAMAGED_LOG[damage](folder / "shard" / "wal")
+    new = Note(note_id=1, patient_id=1, text="PLAN:\nother.")
+    other = Note(note_id="new", patient_id="new", text="PLAN:\nother.")
+    changes = (
+        lambda index: index.delete_patient("1"),
+        lambda index: index.delete_notes(["1"]),
+        lambda index: index.add([new]),
+        lambda index: index.add([other]),
+    )
+    for change in changes:
+        with EhrIndex.open(folder, encoder=HashEncoder()) as index:
+            for _ in range(9):  # the engine's count must not catch up
+                with pytest.raises(StoreDamaged, match=r"log .* damaged.* snapshot") as error:
+                    change(index)
+            assert "index the notes again" in str(error.value) and SECRET not in str(error.value)
+            assert index.count(scope=EVERYBODY) == 60 and index.count(scope=Patient("1")) == 20
 
 
 @pytest.mark.parametrize(("schema", "remedy"), [(0, "index"), (99, "pip install --upgrade")])
@@ -578,6 +617,23 @@ def test_a_failed_opening_lets_go_of_the_lock(folder):
     assert error.value  # the traceback is alive, so it is not the garbage collector that let go
 
 
+@pytest.mark.parametrize("action", ["compact", "snapshot", "_optimise_apart"])
+def test_a_store_that_could_not_be_opened_again_lets_go_of_the_lock(folder, monkeypatch, action):
+    def damaged(self):
+        raise StoreDamaged("as if")
+
+    index = EhrIndex.open(folder, encoder=HashEncoder())
+    monkeypatch.setattr(edge.EdgeStore, "_load", damaged)
+    given = [folder.with_name("s")] if action == "snapshot" else []
+    with pytest.raises(StoreDamaged, match="as if"):
+        getattr(index._store, action)(*given)
+    monkeypatch.undo()
+    index.close()
+    index.close()
+    with EhrIndex.open(folder) as again:
+        assert again.count(scope=EVERYBODY) == 60
+
+
 @pytest.mark.parametrize(
     "files", [{"lock": "hi", "data.db": "x"}, {"manifest.json": '{"name": "ext"}', "lock": "my"}]
 )
@@ -709,7 +765,7 @@ def test_what_is_written_while_another_thread_compacts_is_kept(tmp_path, monkeyp
     store = edge.open_store(str(tmp_path / "a.idx"), manifest={"dimension": 8})
     rng = np.random.default_rng(0)
     put(store, [make_chunk(1)], random_vectors(rng, 1), random_sparse(rng, 1))
-    copied, written, write = threading.Event(), threading.Event(), edge._put
+    copied, written, write = threading.Event(), threading.Event(), edge.put
 
     def slow(shard, points):
         write(shard, points)
@@ -717,7 +773,7 @@ def test_what_is_written_while_another_thread_compacts_is_kept(tmp_path, monkeyp
             copied.set()
             written.wait(1)  # as long as it would take to write into the old files
 
-    monkeypatch.setattr(edge, "_put", slow)
+    monkeypatch.setattr(edge, "put", slow)
     compacting = threading.Thread(target=store.compact)
     compacting.start()
     copied.wait(10)

@@ -28,7 +28,9 @@ def recognise(path: Path) -> str:
     if not path.exists():
         raise NoteError(f"there is no file or folder {path}")
     if path.is_fifo():
-        raise NoteError(f"{path} is a pipe, so its format cannot be told: name it (format)")
+        raise NoteError(
+            f"{path} is a pipe, so its format cannot be told: name it (--format, or format=…)"
+        )
     start = "" if path.is_dir() else head(path)
     known = names(__name__)
     for name in [n for n in known if n not in ORDER] + [n for n in ORDER if n in known]:

@@ -2,15 +2,18 @@
 
 import os
 import tarfile
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
 from conftest import make_chunk, put, random_sparse, random_vectors
 
 from drehr_rag import AllPatients, Layout, Patient
-from drehr_rag.errors import BadArgument, StoreError, StoreMissing
-from drehr_rag.stores import open_store
+from drehr_rag.cli._options import layout_of
+from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreMissing
+from drehr_rag.stores import _snapshot_file, open_store, plugin
 from drehr_rag.stores._copy import copy_store
+from drehr_rag.stores._snapshot_file import seal
 from drehr_rag.stores.edge import EdgeStore, restore
 
 EVERYBODY = AllPatients(reason="test")
@@ -54,6 +57,27 @@ def test_a_copy_may_be_laid_out_otherwise(source, tmp_path):
     with open_store(target) as store:
         assert store.layout.precision == "float16"
         assert store.count(scope=Patient("p3")) == 469
+
+
+def test_a_copy_is_laid_out_otherwise_only_where_that_is_said(source, tmp_path):
+    small, other, plain = (str(tmp_path / name) for name in ("small", "other", "plain"))
+    copy_store(source, small, layout=Layout(quantisation="int8", on_disk=True, hnsw_m=8))
+    copy_store(small, other, layout=Layout(precision="float16"))
+    copy_store(small, other, layout=Layout(precision="float16"))  # again: it is as wanted
+    with open_store(other) as store:
+        wanted = Layout(quantisation="int8", on_disk=True, hnsw_m=8, precision="float16")
+        assert store.layout == wanted
+    with pytest.raises(BadArgument, match="was made with"):
+        copy_store(small, other, layout=Layout(precision="float32"))
+    copy_store(small, plain, layout=layout_of(["quantisation=none"]))
+    with open_store(plain) as store:
+        assert store.layout == wanted.but(quantisation=None, precision="float32")
+
+
+def test_a_store_is_not_copied_into_itself(source, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadArgument, match="name another"):
+        copy_store(source, "source")
 
 
 def test_an_interrupted_copy_is_completed(source, tmp_path, monkeypatch):
@@ -116,13 +140,27 @@ def test_targets_that_hold_something_else_are_refused(source, tmp_path):
     with open_store(full, manifest=MANIFEST) as store:
         rng = np.random.default_rng(1)
         put(store, [make_chunk(9999)], random_vectors(rng, 1), random_sparse(rng, 1))
-    with pytest.raises(StoreError, match=r"holds 2346 chunks .* 2345"):
+    with pytest.raises(StoreError, match=r"full holds 1 chunks that .*source lacks"):
         copy_store(source, full)
+    assert len(everything(full)) == 1
     with pytest.raises(BadArgument, match="memory"):
         copy_store(source, ":memory:")
     with pytest.raises(StoreMissing):
         copy_store(str(tmp_path / "nothing"), str(tmp_path / "y"))
     assert not (tmp_path / "y").exists()
+
+
+def test_what_another_writes_meanwhile_is_found(source, tmp_path, monkeypatch):
+    real = EdgeStore.optimise
+
+    def meddling(self):
+        real(self)
+        rng = np.random.default_rng(1)
+        put(self, [make_chunk(9999)], random_vectors(rng, 1), random_sparse(rng, 1))
+
+    monkeypatch.setattr(EdgeStore, "optimise", meddling)
+    with pytest.raises(StoreError, match=r"holds 2346 chunks .* 2345"):
+        copy_store(source, str(tmp_path / "copy"))
 
 
 def test_a_snapshot_brings_everything_back(source, tmp_path):
@@ -156,11 +194,97 @@ def test_snapshots_that_are_none_are_refused(source, tmp_path):
         assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
 
 
+@pytest.mark.parametrize("where", ["text", "name", "sum", "no sum"])
+def test_a_snapshot_that_has_changed_is_damaged(source, tmp_path, where):
+    file = tmp_path / "x.snapshot"
+    with open_store(source) as store:
+        store.snapshot(file)
+    with tarfile.open(file) as archive:
+        last = archive.getmembers()[-1].offset
+    content = bytearray(file.read_bytes())
+    words = {"text": b"words 777 ", "name": b"shard/edge_config.json"}.get(where)
+    place = content.index(words) + 8 if words else last + 512
+    if where == "no sum":
+        del content[last:]
+        content += bytes(10240)
+    else:
+        content[place] ^= 1
+    file.write_bytes(content)
+    wanted = StoreError if where in ("name", "no sum") else StoreDamaged
+    with pytest.raises(wanted, match=r"x\.snapshot") as caught:
+        restore(file, str(tmp_path / "back"))
+    assert "ümlaut" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "x.snapshot"]
+
+
+def test_what_lies_beside_a_snapshot_is_left_alone(source, tmp_path):
+    for name in ("x.snapshot.part", "back.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis").write_text("mine")
+    with open_store(source) as store:
+        store.snapshot(tmp_path / "x.snapshot")
+    restore(tmp_path / "x.snapshot", str(tmp_path / "back"))
+    assert [path.read_text() for path in tmp_path.glob("*.part/thesis")] == ["mine", "mine"]
+    assert (tmp_path / "x.snapshot").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "back").stat().st_mode & 0o077 == 0
+
+
+def test_two_restores_at_a_time_make_one_store(source, tmp_path):
+    file, back = tmp_path / "x.snapshot", str(tmp_path / "back")
+    with open_store(source) as store:
+        store.snapshot(file)
+    start, failed = Barrier(2), []
+
+    def one():
+        start.wait()
+        try:
+            restore(file, back)
+        except StoreError as problem:
+            failed.append(str(problem))
+
+    threads = [Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) <= 1
+    assert everything(source) == everything(back)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "source", "x.snapshot"]
+
+
+def test_a_snapshot_into_a_folder_that_cannot_be_written(source, tmp_path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(30, os.strerror(30))
+
+    monkeypatch.setattr(_snapshot_file, "mkstemp", read_only)
+    monkeypatch.setattr(_snapshot_file, "mkdtemp", read_only)
+    with open_store(source) as store, pytest.raises(StoreError, match=r"x\.snapshot: Read-only"):
+        store.snapshot(tmp_path / "x.snapshot")
+    (tmp_path / "y").write_text("x")
+    with pytest.raises(StoreError, match="y: Read-only"):
+        restore(tmp_path / "y", str(tmp_path / "back"))
+
+
+def test_places_that_nothing_is_restored_to(source, tmp_path, monkeypatch):
+    file = tmp_path / "x.snapshot"
+    with open_store(source) as store:
+        store.snapshot(file)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(StoreError, match="name a new folder"):
+        restore(file, ".")
+    with pytest.raises(BadArgument, match="name a folder"):
+        plugin(":memory:").restore(file, ":memory:")
+    restore(file, "below")
+    assert len(everything("below")) == 2345
+
+
 def test_a_snapshot_cannot_write_outside_its_folder(tmp_path):
-    with tarfile.open(tmp_path / "evil", "w") as archive:
+    with (tmp_path / "evil").open("w+b") as raw, tarfile.open(fileobj=raw, mode="w") as archive:
         for name in ("manifest.json", "shard/x", "../outside"):
             file = tarfile.TarInfo(name)
             archive.addfile(file)
+        seal(archive, raw)
     with pytest.raises(StoreError, match="snapshot"):
         restore(tmp_path / "evil", str(tmp_path / "deep" / "back"))
     assert not (tmp_path / "deep" / "outside").exists() and not (tmp_path / "outside").exists()

@@ -8,7 +8,7 @@ from conftest import make_chunk, put, random_sparse, random_vectors
 
 from drehr_rag import Access, AllPatients, Layout
 from drehr_rag.errors import BadArgument
-from drehr_rag.stores import open_store
+from drehr_rag.stores import edge, open_store
 
 EVERYBODY = AllPatients(reason="test")
 
@@ -23,11 +23,33 @@ EVERYBODY = AllPatients(reason="test")
         (lambda: Access(read_consistency="some"), "read_consistency.*'majority'"),
         (lambda: Access(oversampling=0.5), "oversampling"),
         (lambda: Layout().but(hnsw_m=-1), "hnsw_m"),
+        (lambda: Layout(hnsw_m=10**20), "hnsw_m.*65535"),
+        (lambda: Access(hnsw_ef=10**20), "hnsw_ef"),
+        (lambda: Access(oversampling="inf"), "oversampling"),
+        (lambda: Access(retries=10**20), "retries"),
+        (
+            lambda: open_store("nowhere", layout={"hnsw_m": 8}),
+            r"layout takes Layout\(…\), not dict",
+        ),
+        (lambda: open_store("nowhere", access={"exact": True}), r"access takes Access\(…\)"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(make, said):
     with pytest.raises(BadArgument, match=said):
         make()
+
+
+def test_what_a_run_that_died_had_begun_does_not_decide_the_layout(tmp_path, monkeypatch):
+    def dying(*_):
+        raise RuntimeError("killed")
+
+    place = str(tmp_path / "x")
+    monkeypatch.setattr(edge, "create", dying)
+    with pytest.raises(RuntimeError):
+        open_store(place, manifest={"dimension": 8}, layout=Layout(hnsw_m=99))
+    monkeypatch.undo()
+    with open_store(place, manifest={"dimension": 8}, layout=Layout(hnsw_m=8)) as store:
+        assert store.layout.hnsw_m == 8
 
 
 def test_words_of_a_command_line_are_understood():

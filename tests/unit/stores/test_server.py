@@ -14,7 +14,7 @@ from qdrant_loopback_grpc import GrpcFront
 
 from drehr_rag import Access, AllPatients, Layout, Patient
 from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreMissing
-from drehr_rag.stores import _link, open_store
+from drehr_rag.stores import _link, _server_snapshots, open_store
 from drehr_rag.stores import server as server_module
 from drehr_rag.stores._copy import copy_store
 from drehr_rag.stores.server import restore, switch
@@ -336,6 +336,20 @@ def test_a_snapshot_that_does_not_arrive_whole_is_none(loopback, tmp_path, fault
             store.snapshot(tmp_path / "x.snapshot")
     assert list(tmp_path.iterdir()) == []
     assert len(loopback.made("delete_snapshot")) == 1
+
+
+def test_nobody_else_can_read_a_snapshot_on_its_way(loopback, tmp_path, monkeypatch):
+    real, seen = _server_snapshots._download, []
+
+    def looking(*args):
+        seen.extend(path.stat().st_mode & 0o077 for path in tmp_path.iterdir())
+        return real(*args)
+
+    monkeypatch.setattr(_server_snapshots, "_download", looking)
+    with opened(loopback) as store:
+        put(store, *ward())
+        store.snapshot(tmp_path / "x.snapshot")
+    assert seen == [0] and (tmp_path / "x.snapshot").stat().st_mode & 0o077 == 0
 
 
 def test_a_snapshot_whose_removal_went_unanswered_is_still_one(loopback, tmp_path, waits):
