@@ -21,8 +21,9 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 demo: $(VENV)/.offline
 	$(BIN)/drehr-rag demo
 
+# In two processes: one would take longer than twelve minutes on two cores.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 --dist loadscope
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "slow and not vllm"
@@ -63,7 +64,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev bench-versus
+	$(BIN)/python -m benchmarks.frameworks
 	$(BIN)/python -m benchmarks.main_job
 
 # Beside LangChain, LlamaIndex and bare sentence-transformers; goes on where it was cut off.
