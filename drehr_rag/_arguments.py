@@ -43,6 +43,16 @@ def positive(k: object, what: str = "k") -> int:
     return k
 
 
+def whole(number: object, what: str, least: int) -> None:
+    """Refuse what is no whole number from `least` up.
+
+    Raises:
+        BadArgument: It is none.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise BadArgument(f"{what} is a whole number from {least} up, not {number!r}")
+
+
 def check_list(values: object, what: str) -> None:
     """Refuse one text where a list of them is meant.
 

@@ -547,6 +547,8 @@ class EhrIndex:
 def _loaded(encoder: str | Encoder, options: Mapping[str, Any]) -> Encoder:
     if isinstance(encoder, str):
         return load_encoder(encoder, **options)
+    if isinstance(encoder, Path):
+        raise BadArgument("encoder is a name or an encoder: give a folder as text, str(folder)")
     if options:
         raise BadArgument("encoder_options are for an encoder given by name: this one is loaded")
     return encoder

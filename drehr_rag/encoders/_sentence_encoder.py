@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from drehr_rag._arguments import whole
 from drehr_rag._extras import require
 from drehr_rag.encoders._backends import Backend, BackendName, backend_of, check_backend
 from drehr_rag.encoders._complete import missing_parameters, refuse_incomplete
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
 from drehr_rag.encoders._torch_backend import TorchBackend
 from drehr_rag.encoders._weights import weights_hash
-from drehr_rag.errors import BadArgument, EncoderError
+from drehr_rag.errors import BadArgument, EncoderError, UnknownName
 from drehr_rag.types import Fingerprint, Vectors
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ Parts = Callable[[Path, dict[str, Any]], list[Any]]
 def best_dtype(precision: Precision, device: str) -> Any:
     """bfloat16 where the processor or GPU computes in it, else float32; or what was asked."""
     torch = require("torch", extra="local")
+    if precision not in get_args(Precision):
+        raise UnknownName(f"precision is {', '.join(get_args(Precision))}, not {precision!r}")
     if precision != "auto":
         return getattr(torch, precision)
     if device == "cpu":
@@ -155,7 +158,7 @@ def sentence_encoder(
             or refused (`error`).
 
     Raises:
-        BadArgument: There is no such device here.
+        BadArgument: There is no such device or precision here, or a number cannot be meant.
         EncoderError: The folder is no such model or only a part of it, or OpenVINO cannot run it.
         MissingExtra: `openvino` is not installed.
     """
@@ -163,6 +166,9 @@ def sentence_encoder(
     check_backend(backend, devices)
     for place in devices:
         check_device(place)
+    best_dtype(precision, devices[0])
+    whole(batch_size, "batch_size", 1)
+    whole(1 if max_tokens is None else max_tokens, "max_tokens", 1)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
     make = _cls_parts if cls else parts
@@ -222,6 +228,9 @@ def _read(
         reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
         raise EncoderError(f"{folder} cannot be loaded as a model: {reason}") from problem
     refuse_incomplete(loaded, missing, folder)
+    longest = getattr(getattr(loaded[0], "config", None), "max_position_embeddings", None)
+    if max_tokens is not None and longest and max_tokens > longest:
+        raise BadArgument(f"max_tokens={max_tokens} is over the {longest} that {folder} reads")
     if max_tokens is not None:
         loaded.max_seq_length = max_tokens
     return loaded

@@ -21,11 +21,12 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from drehr_rag._arguments import whole
 from drehr_rag._extras import require
 from drehr_rag._retry import pause
 from drehr_rag._urls import checked_url
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
-from drehr_rag.errors import EncoderError, ModelUnavailable, UnknownName
+from drehr_rag.errors import BadArgument, EncoderError, ModelUnavailable, UnknownName
 from drehr_rag.types import SERVED, Fingerprint
 
 BATCH_TOKENS = 8_192
@@ -66,9 +67,10 @@ def load(model: str | None = None, **options: Any) -> "RemoteEncoder":
     for name in given:
         if name not in _SETTINGS:
             raise UnknownName(f"remote has no setting {name!r}: {', '.join(_SETTINGS)}")
-    if "max_tokens" in given:
-        options["max_tokens"] = int(given.pop("max_tokens"))
-    settings = {**given, **options}
+    settings: dict[str, Any] = {**given, **options}
+    if "max_tokens" in given and settings["max_tokens"] == given["max_tokens"]:
+        written = given["max_tokens"]
+        settings["max_tokens"] = int(written) if written.isdecimal() else written
     if "tokenizer" not in settings:
         raise UnknownName(
             "name the served model's tokenizer, a tokenizer.json or its folder: "
@@ -97,8 +99,8 @@ class RemoteEncoder(TextEncoder):
     """
 
     _unfit = (
-        "the weights that are served are broken, or their precision there is too narrow (with vLLM: "
-        "--dtype float32)"
+        "the weights that are served are broken, or their precision there is too narrow (with "
+        "vLLM: --dtype float32)"
     )
 
     def __init__(
@@ -119,9 +121,19 @@ class RemoteEncoder(TextEncoder):
         overflow: Overflow = "warn",
     ) -> None:
         """Ask the server for its model and for one vector, to learn the dimension."""
+        for what, number, least in (
+            ("max_tokens", 1 if max_tokens is None else max_tokens, 1),
+            ("batch_tokens", batch_tokens, 1),
+            ("batch_bytes", batch_bytes, 1),
+            ("concurrency", concurrency, 1),
+            ("retries", retries, 0),
+        ):
+            whole(number, what, least)
         key = api_key or os.environ.get("DREHR_EMBEDDING_API_KEY")
         base = checked_url(url, what="the embedding server", key=bool(key))
         self._url = base if base.endswith("/v1") else f"{base}/v1"
+        if key and not (key.isascii() and key.isprintable()):
+            raise BadArgument("the key of the embedding server holds what no header can carry")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(headers=headers, timeout=timeout)
         self._timeout = timeout

@@ -19,7 +19,8 @@ from unit.encoders.tiny_models import (
     save_bert,
 )
 
-from drehr_rag.errors import EncoderError
+from drehr_rag import EhrIndex
+from drehr_rag.errors import BadArgument, EncoderError
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +213,22 @@ def test_vectors_that_are_not_finite_are_refused(bare, tmp_path):
     model.save_pretrained(folder)
     with pytest.raises(EncoderError, match="not finite"):
         load(f"dr-ehr-small:{folder}").encode_passages(["gout"])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"precision": "float8"}, "precision is auto, float32, .* not 'float8'"),
+        ({"batch_size": 0}, "batch_size is a whole number from 1 up, not 0"),
+        ({"max_tokens": 100_000}, "max_tokens=100000 is over the 512 that"),
+        ({"max_tokens": 0}, "max_tokens is a whole number"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_named(mean, option, message):
+    with pytest.raises(BadArgument, match=message):
+        load(mean, **option)
+
+
+def test_a_folder_is_given_as_text(mean):
+    with pytest.raises(BadArgument, match="give a folder as text"):
+        EhrIndex.open(":memory:", encoder=mean)

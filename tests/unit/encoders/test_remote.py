@@ -300,6 +300,24 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(scheme, tmp_path):
             assert "hunter2" not in str(bad.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"retries": -1}, "retries is a whole number from 0 up, not -1"),
+        ({"concurrency": 0}, "concurrency is a whole number"),
+        ({"batch_tokens": 0}, "batch_tokens is a whole number"),
+        ({"max_tokens": 0}, "max_tokens is a whole number"),
+        ({"api_key": "schlüssel"}, "no header can carry"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_named(server, option, message):
+    with pytest.raises(BadArgument, match=message) as bad:
+        load(server, **option)
+    assert "schl" not in str(bad.value)
+    with pytest.raises(BadArgument, match="max_tokens is a whole number from 1 up, not 'abc'"):
+        load_encoder(f"remote:{server.url}?tokenizer={TOKENIZER}&max_tokens=abc")
+
+
 def test_loading_needs_what_cannot_be_guessed(server, tmp_path):
     with pytest.raises(UnknownName, match="name the served model's tokenizer"):
         load_encoder(f"remote:{server.url}")
