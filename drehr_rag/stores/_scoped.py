@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from threading import RLock
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ PAGE = 1_000
 PATIENT = "patient_id"
 """What cohort searches group by."""
 
-BRIEF = ("chunk_id", "note_id", PATIENT, "digest", "of")
+BRIEF = ("chunk_id", "note_id", PATIENT, "encounter_id", "digest", "of")
 """What a store's bookkeeping reads of a chunk."""
 
 Payload = dict[str, Any]
@@ -48,6 +49,13 @@ class ScopedStore(ABC):
     """
 
     manifest: dict[str, Any]
+
+    def __init__(self) -> None:
+        """One writer at a time: what is looked at before a write must still hold when it is done.
+
+        It reaches as far as this process; between several, a server takes the last one's word.
+        """
+        self._writing = RLock()
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -282,27 +290,66 @@ class ScopedStore(ABC):
             sparse: One a chunk.
             digests: Note id → digest, number of chunks.
             scope: Nothing outside it may be written or written over, and no chunk may take the
-                place of another patient's. Left out by whoever has looked at the notes itself.
+                place of another patient's or join a note of theirs. Left out by whoever has looked
+                at the notes itself.
 
         Raises:
             StoreError: The vectors do not fit the store or are not finite.
             ScopeError: Outside the scope; nothing was written.
         """
-        if scope is not None:
-            self._check_place(chunks, scope)
         self._check_vectors(dense)
         if not all(np.isfinite(vector.values).all() for vector in sparse):
             raise StoreError("sparse vectors hold numbers that are not finite")
         if not len(chunks) == len(dense) == len(sparse):
             raise StoreError("each chunk needs one dense and one sparse vector")
         rows = zip(chunks, dense, sparse, strict=True)
-        while page := list(islice(rows, PAGE)):  # as lists of numbers, vectors are large
-            self._write(
-                [
-                    (point_id(c.chunk_id), d.tolist(), s, to_payload(c, *digests[c.note_id]))
-                    for c, d, s in page
-                ]
-            )
+        with self._writing:
+            if scope is not None:
+                self.check_place(chunks, scope=scope)
+            while page := list(islice(rows, PAGE)):  # as lists of numbers, vectors are large
+                self._write(
+                    [
+                        (point_id(c.chunk_id), d.tolist(), s, to_payload(c, *digests[c.note_id]))
+                        for c, d, s in page
+                    ]
+                )
+
+    @needs_scope
+    def check_place(self, chunks: Sequence[Chunk], *, scope: Scope) -> None:
+        """Refuse what is outside the scope, or would replace or join what is not one's own.
+
+        Raises:
+            ScopeRequired: No scope.
+            ScopeError: A chunk is outside, or its id or note is somebody else's.
+        """
+        where = narrow(scope)
+        owners: dict[str, str | None] = {}
+        for chunk in chunks:
+            if where is None or not admits(where, to_payload(chunk, "", 0)):
+                raise ScopeError(
+                    f"{chunk.chunk_id!r} is outside the scope {type(scope).__name__}, by its "
+                    "patient_id and encounter_id: nothing was written"
+                )
+            if owners.setdefault(chunk.note_id, chunk.patient_id) != chunk.patient_id:
+                raise ScopeError(
+                    f"note {chunk.note_id!r} is given to two patients: nothing was written"
+                )
+        ids = {chunk.chunk_id: chunk.patient_id for chunk in chunks}
+        self._check_owners("id", "chunk_id", ids, where or ())
+        self._check_owners("note", "note_id", owners, where or ())
+
+    def _check_owners(
+        self, what: str, field: str, owners: Mapping[str, str | None], where: Where
+    ) -> None:
+        for some in _pages(list(owners)):
+            wanted = frozenset(some)
+            condition = Chosen(wanted) if field == "chunk_id" else Among(field, wanted)
+            for held in self._scroll((condition,), brief=True):
+                if owners[held[field]] != held.get(PATIENT) or not admits(where, held):
+                    raise ScopeError(
+                        f"the {what} {held[field]!r} is taken, by somebody else's text or outside "
+                        "the scope that is written to: nothing was written"
+                    )
 
     def drop_stale(self, digests: Mapping[str, str]) -> None:
         """Delete every chunk of these notes that does not bear the note's present digest."""
@@ -324,9 +371,10 @@ class ScopedStore(ABC):
         where = narrow(scope, filters)
         if where is None:
             return 0
-        ids = [point_id(p["chunk_id"]) for p in self._inside(self._scroll(where), where)]
-        for page in _pages(ids):
-            self._erase(page)
+        with self._writing:
+            ids = [point_id(p["chunk_id"]) for p in self._inside(self._scroll(where), where)]
+            for page in _pages(ids):
+                self._erase(page)
         return len(ids)
 
     def delete_notes(self, note_ids: Sequence[str]) -> int:
@@ -493,25 +541,6 @@ class ScopedStore(ABC):
             if not admits(where, payload):
                 raise ScopeError("the engine returned a chunk outside the scope; it was withheld")
             yield payload
-
-    def _check_place(self, chunks: Sequence[Chunk], scope: Scope) -> None:
-        """Refuse what is outside the scope, or would replace what is."""
-        where = narrow(scope)
-        for chunk in chunks:
-            if where is None or not admits(where, to_payload(chunk, "", 0)):
-                raise ScopeError(
-                    f"chunk {chunk.chunk_id!r} is not in the scope that is written to "
-                    f"({type(scope).__name__}): nothing was written"
-                )
-        owner = {chunk.chunk_id: chunk.patient_id for chunk in chunks}
-        for some in _pages(list(owner)):
-            for held in self._scroll((Chosen(frozenset(some)),)):
-                mine = owner[held["chunk_id"]] == held.get(PATIENT)
-                if not mine or not admits(where or (), held):
-                    raise ScopeError(
-                        f"the id {held['chunk_id']!r} is taken, by a chunk of somebody else or "
-                        "outside the scope that is written to: nothing was written"
-                    )
 
     def _check_vectors(self, vectors: Vectors) -> None:
         dimension = self.manifest["dimension"]

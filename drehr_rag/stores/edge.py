@@ -136,6 +136,7 @@ class EdgeStore(ScopedStore):
             manifest = {**manifest, "layout": laid}
         self.folder = folder
         self._access = access or Access()
+        super().__init__()
         self._guard = RLock()
         self._shard: Any = None
         self._takes_changes: bool | None = None

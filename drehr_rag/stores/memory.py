@@ -54,6 +54,7 @@ class MemoryStore(ScopedStore):
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
         """Start empty."""
+        super().__init__()
         self.manifest = {**manifest, "schema": SCHEMA}
         self._points: dict[str, Point] = {}
 

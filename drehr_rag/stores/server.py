@@ -96,6 +96,7 @@ class ServerStore(ScopedStore):
         layout: Layout | None = None,
     ) -> None:
         """Find or make the collection."""
+        super().__init__()
         self._link = link if isinstance(link, Link) else Link(link, Access())
         self._client = self._link.client
         self.collection = collection

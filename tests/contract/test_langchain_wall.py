@@ -1,7 +1,10 @@
 """No combination of arguments reads, writes or removes anything outside the scope, by LangChain."""
 
 import asyncio
+import contextlib
 import inspect
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -281,6 +284,32 @@ def test_no_other_argument_is_taken(index, name, value):
             continue
         assert {d.metadata["patient_id"] for d in found} <= {"p1"}
     assert set(held(index)) == set(OWNERS) and store
+
+
+def test_of_two_who_want_one_id_at_once_one_is_refused(index, monkeypatch):
+    """The second looks only after the first has written."""
+    filled(index)
+    both, write = threading.Barrier(2, timeout=0.2), index.store._write
+
+    def slowly(points):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()  # here the other would have looked already, if it could
+        write(points)
+
+    monkeypatch.setattr(index.store, "_write", slowly)
+
+    def add(patient):
+        store = DrEhrVectorStore(index, scope=Patient(patient))
+        try:
+            return store.add_texts([patient], [{"patient_id": patient}], ids=["d700"])
+        except ScopeError:
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        written = list(pool.map(add, ["p1", "p2"]))
+    assert sorted(written, key=bool) == [None, ["d700"]]
+    (chunk,) = index.get(["d700"], scope=EVERYBODY)
+    assert chunk.text == chunk.patient_id == ["p1", "p2"][written.index(["d700"])]
 
 
 def test_the_wall_is_looked_at_from_inside_too(index):

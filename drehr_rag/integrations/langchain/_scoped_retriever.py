@@ -1,6 +1,6 @@
 """The base of both retrievers: whose notes to search, from constructor, config and call."""
 
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
@@ -91,6 +91,14 @@ class ScopedRetriever(BaseRetriever):
         refuse_tracing(merged.get("callbacks"), allowed=self.allow_tracing)
         scope = narrowest(*self._ceilings(), around(), configured(merged), kwargs.get("scope"))
         return {**kwargs, "scope": scope}
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """An open index stays in its process, and in memory it is everybody's notes."""
+        raise BadArgument("a retriever holds an open index: make it again in the other process")
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Another retriever over the same index."""
+        return self.model_copy()
 
     def _ceilings(self) -> tuple[Scope | None, ...]:
         return (self.scope,)

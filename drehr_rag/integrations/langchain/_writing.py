@@ -46,7 +46,7 @@ def adding(
     given = listed(documents)
     chosen = _chosen_ids(given, ids)
     chunks = _distinct(_chunks(given, chosen))
-    _check_place(index.store, chunks, scope)
+    index.store.check_place(chunks, scope=scope)
     remaining = iter(chunks)
     while some := list(islice(remaining, batch_size or BATCH)):
         texts = [chunk.text for chunk in some]
@@ -120,27 +120,6 @@ def _distinct(chunks: Iterable[Chunk]) -> list[Chunk]:
         if found.setdefault(chunk.chunk_id, chunk) != chunk:
             raise BadArgument(f"two different documents have the id {chunk.chunk_id!r}")
     return list(found.values())
-
-
-def _check_place(store: ScopedStore, chunks: Sequence[Chunk], scope: Scope) -> None:
-    """Before anything is written: inside the scope, and neither id nor note of somebody else."""
-    held = {c.chunk_id: c for c in store.get([c.chunk_id for c in chunks], scope=_TAKEN)}
-    states = store.note_states(list({chunk.note_id for chunk in chunks}))
-    owners = {note_id: state.patient_id for note_id, state in states.items()}
-    for chunk in chunks:
-        if not _lies_in(chunk, scope):
-            raise ScopeError(
-                f"document {chunk.chunk_id!r} is outside the scope {type(scope).__name__}, by "
-                "patient_id and encounter_id in its metadata: nothing was written"
-            )
-        before = held.get(chunk.chunk_id, chunk)
-        if before.patient_id != chunk.patient_id or not _lies_in(before, scope):
-            raise ScopeError(
-                f"the id {chunk.chunk_id!r} is taken, by somebody else's text or outside the "
-                "scope: nothing was written"
-            )
-        if owners.setdefault(chunk.note_id, chunk.patient_id) != chunk.patient_id:
-            raise ScopeError(f"note {chunk.note_id!r} is another patient's: nothing was written")
 
 
 def _lies_in(chunk: Chunk, scope: Scope) -> bool:

@@ -274,6 +274,22 @@ class DrEhrVectorStore(VectorStore):
         allowed = {"allow_tracing": self.allow_tracing, **fields}
         return DrEhrVectorStoreRetriever(vectorstore=self, tags=tags, **allowed)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """An open index stays in its process, and in memory it is everybody's notes."""
+        raise BadArgument(
+            "a vector store holds an open index: in the other process, open it again by its place"
+        )
+
+    def __copy__(self) -> Self:
+        """Another view of the same index."""
+        return type(self)(
+            self.index, scope=self.scope, mode=self.mode, allow_tracing=self.allow_tracing
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """As `copy`."""
+        return self.__copy__()
+
     # -- parts -------------------------------------------------------------------------------
 
     def _bound(self, scope: Scope | None) -> Scope:

@@ -1,8 +1,10 @@
 """`DrEhrVectorStore`: what it is given comes back as it was, or is refused by name."""
 
 import asyncio
+import copy
 import datetime
 import enum
+import pickle
 import threading
 
 import numpy as np
@@ -28,7 +30,7 @@ from drehr_rag.errors import (
     StoreMissing,
     TracingRefused,
 )
-from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrVectorStore
+from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrRetriever, DrEhrVectorStore
 from drehr_rag.testing import HashEncoder
 
 EVERYBODY = AllPatients(reason="test")
@@ -422,6 +424,19 @@ async def test_nothing_is_deleted_outside_the_scope(ward):
     assert everything(ward) == before
     assert p1.delete([mine])
     assert everything(ward) == [chunk_id for chunk_id in before if chunk_id != mine]
+
+
+@pytest.mark.parametrize("what", ["store", "its retriever", "retriever"])
+def test_nobody_s_notes_leave_in_a_pickle(ward, what):
+    bound = DrEhrVectorStore(ward.index, scope=Patient("p1"))
+    made = {"store": bound, "its retriever": bound.as_retriever(),
+            "retriever": DrEhrRetriever(index=ward.index, scope=Patient("p1"))}[what]  # fmt: skip
+    with pytest.raises(BadArgument, match="holds an open index"):
+        pickle.dumps(made)
+    for twin in (copy.copy(made), copy.deepcopy(made)):
+        store = getattr(twin, "vectorstore", twin)
+        assert store.index is ward.index
+        assert (store.scope or twin.scope) == Patient("p1")
 
 
 CALLS = {

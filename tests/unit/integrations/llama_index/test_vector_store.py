@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
-from llama_index.core.schema import TextNode
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.settings import Settings
 from llama_index.core.vector_stores.types import (
     FilterOperator,
@@ -261,6 +261,26 @@ def test_an_id_of_another_patient_is_not_taken_over(store):
         store.add([node("n1", patient="p2")])
     store.delete_nodes(["n1"])
     store.add([node("n1", patient="p2")])
+
+
+def test_a_note_of_another_patient_or_stay_is_not_joined(store):
+    of = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="note1")}
+    stay = {"patient_id": "p1", "encounter_id": "e1"}
+    store.add([node("n1", metadata=stay, relationships=of)])
+    for scope, metadata in (
+        (Patient("p2"), {"patient_id": "p2"}),
+        (EVERYBODY, {"patient_id": "p2"}),
+        (EVERYBODY, {}),
+        (Encounter("p1", "e2"), {"patient_id": "p1", "encounter_id": "e2"}),
+    ):
+        with pytest.raises(ScopeError, match="note 'note1' is taken"):
+            store.with_scope(scope).add([node("n2", metadata=metadata, relationships=of)])
+    of2 = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="note2")}
+    two = [node(f"n{p}", patient=p, relationships=of2) for p in ("p1", "p2")]
+    with pytest.raises(ScopeError, match="note 'note2' is given to two patients"):
+        store.add(two)
+    assert [held.node_id for held in store.get_nodes()] == ["n1"]
+    store.with_scope(Encounter("p1", "e1")).add([node("n3", metadata=stay, relationships=of)])
 
 
 def test_clear_takes_a_scope_and_never_everybody(store):
