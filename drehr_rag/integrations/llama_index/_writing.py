@@ -102,7 +102,7 @@ def _dense(nodes: Sequence[BaseNode]) -> Vectors:
     except ValueError:
         raise BadArgument("the embeddings of these nodes are not of one length") from None
     lengths = np.abs(rows).sum(axis=-1)
-    if not (np.isfinite(lengths).all() and lengths.all()):
+    if len(rows) and not (np.isfinite(lengths).all() and lengths.all()):
         raise BadArgument("an embedding is zero or not finite")
     return rows
 
