@@ -547,7 +547,5 @@ def test_a_pipe_is_read_like_a_file(tmp_path):
     notes = list(read_notes(pipe, format="jsonl"))
     filling.join()
     assert [note.note_id for note in notes] == ["n1"]
-    with pytest.raises(
-        NoteError, match="is a pipe, so its format cannot be told: name it .--format"
-    ):
+    with pytest.raises(NoteError, match="is a pipe, so its format cannot be told: name it"):
         list(read_notes(pipe))
