@@ -1,6 +1,5 @@
 """LangChain's documents as our chunks, and back: what comes out equals what went in."""
 
-import json
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from drehr_rag.errors import BadArgument
+from drehr_rag.integrations._kept import KEPT, kept
 from drehr_rag.integrations.langchain._metadata import HALF, as_json, storable
 from drehr_rag.notes.sections import canonical
 from drehr_rag.types import Chunk, Note, as_id, as_time
@@ -17,19 +17,14 @@ FIELDS = ("note_id", "patient_id", "encounter_id", "note_type", "section")
 """Fields of a chunk that stand in a document's metadata under the same name, where known; with
 them `written_at` as ISO 8601 text, and `start` and `end` in the raw note."""
 
-KEPT = "langchain_document"
-"""Where a chunk that was a document keeps the document's metadata: as JSON text, since one in eight
-numbers with a fraction comes out of Qdrant's engine changed in its last digit (measured)."""
-
 
 def to_document(chunk: Chunk) -> Document:
     """The passage as it was encoded, the chunk's id, and metadata.
 
     The metadata is that of the document it was, or else of the note, with where it stands there.
     """
-    if chunk.metadata.keys() == {KEPT}:
-        metadata = json.loads(chunk.metadata[KEPT])
-    else:  # a copy: readers must not change a store in memory
+    metadata = kept(chunk)
+    if metadata is None:  # a copy: readers must not change a store in memory
         metadata = {**deepcopy(dict(chunk.metadata)), **fields_of(chunk)}
     return Document(id=chunk.chunk_id, page_content=chunk.text, metadata=metadata)
 

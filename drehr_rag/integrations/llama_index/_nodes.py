@@ -1,8 +1,8 @@
 """A LlamaIndex node as a chunk, and back: what comes out equals what went in.
 
 A node's id is the chunk's, its document's id is the note's, and `patient_id`, `encounter_id`,
-`note_type`, `section` and `written_at` are read from its metadata. What else makes the node stands
-in the chunk's metadata under `KEY`.
+`note_type`, `section` and `written_at` are read from its metadata, which is kept whole. What else
+makes the node stands in the chunk's metadata under `KEY`, as JSON text too.
 """
 
 import json
@@ -24,6 +24,7 @@ from llama_index.core.schema import (
 )
 
 from drehr_rag.errors import BadArgument
+from drehr_rag.integrations._kept import KEPT, kept
 from drehr_rag.notes.sections import canonical
 from drehr_rag.types import Chunk, Note, as_id, as_time
 
@@ -64,18 +65,18 @@ def exclusions(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def node_metadata(chunk: Chunk) -> dict[str, Any]:
     """The metadata of the node that a chunk is, whoever wrote it; their values are the chunk's."""
-    if KEY not in chunk.metadata:
-        return metadata_of(chunk)
-    return {name: value for name, value in chunk.metadata.items() if name != KEY}
+    given = kept(chunk)
+    return metadata_of(chunk) if given is None else given
 
 
 def to_node(chunk: Chunk) -> BaseNode:
     """The node that was made a chunk, or a node of a chunk that the core indexed."""
     metadata = deepcopy(node_metadata(chunk))
     if KEY in chunk.metadata:
-        held = deepcopy(dict(chunk.metadata[KEY]))
+        held = json.loads(chunk.metadata[KEY])
+        text = _text(held, chunk.text)
         kind = _CLASSES[held.pop("class")]
-        return kind.from_dict({**held, "id_": chunk.chunk_id, "metadata": metadata, **_text(chunk)})
+        return kind.from_dict({**held, "id_": chunk.chunk_id, "metadata": metadata, **text})
     note = RelatedNodeInfo(node_id=chunk.note_id, node_type=ObjectType.DOCUMENT)
     return TextNode(
         id_=chunk.chunk_id,
@@ -125,23 +126,23 @@ def _chunk(node: BaseNode) -> Chunk:
         note_type=note_type if isinstance(note_type, str) else None,
         section=canonical(section) if isinstance(section, str) else None,
         written_at=_time(metadata.get("written_at")),
-        metadata={**metadata, KEY: _rest(node)},
+        metadata={
+            KEPT: json.dumps(metadata, ensure_ascii=False),
+            KEY: json.dumps(_rest(node), ensure_ascii=False),
+        },
     )
 
 
-def _text(chunk: Chunk) -> dict[str, Any]:
+def _text(held: Mapping[str, Any], text: str) -> dict[str, Any]:
     """A node of several kinds of content keeps its text among them."""
-    held = chunk.metadata[KEY]
     if held["class"] not in (Node.__name__, Document.__name__):
-        return {"text": chunk.text}
+        return {"text": text}
     if "text_resource" not in held:
         return {}
-    return {"text_resource": {**held["text_resource"], "text": chunk.text}}
+    return {"text_resource": {**held["text_resource"], "text": text}}
 
 
 def _rest(node: BaseNode) -> dict[str, Any]:
-    if KEY in node.metadata:
-        raise BadArgument(f"metadata must not use the key {KEY!r}")
     try:
         fields = node.model_dump(mode="json", exclude_defaults=True, exclude=_STORED_APART)
     except ValueError:

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import logging
 import pickle
+import random
 import threading
 
 import numpy as np
@@ -31,6 +32,7 @@ from drehr_rag.errors import (
     TracingRefused,
 )
 from drehr_rag.index import EhrIndex
+from drehr_rag.integrations import langchain
 from drehr_rag.integrations.llama_index import DrEhrEmbedding, DrEhrVectorStore
 from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._fusion import relative_scores
@@ -563,3 +565,36 @@ def test_a_tracer_is_refused(store):
                 call()
     finally:
         Settings._callback_manager = None
+
+
+# -- metadata --------------------------------------------------------------------------------
+
+
+def test_metadata_comes_back_to_the_last_digit(tmp_path):
+    """Qdrant's engine changes one float in eight; what a node carries is kept as text."""
+    chance = random.Random(0)
+    values = [chance.uniform(0, 100) for _ in range(100)]
+    nodes = [node(f"n{i}", metadata={"v": value}, patient=None) for i, value in enumerate(values)]
+    with DrEhrVectorStore.open(tmp_path / "x", scope=EVERYBODY, encoder=ENCODER) as store:
+        store.add(nodes)
+        found = {one.node_id: one for one in store.get_nodes()}
+        assert [found[one.node_id].metadata for one in nodes] == [one.metadata for one in nodes]
+        assert [found[one.node_id].hash for one in nodes] == [one.hash for one in nodes]
+        for value in values:
+            equal = MetadataFilters(filters=[MetadataFilter(key="v", value=value)])
+            assert len(store.get_nodes(filters=equal)) == 1
+
+
+def test_either_framework_reads_the_other_s_metadata():
+    given = {"patient_id": "p1", "page": 3, "at": 96.00788169648591}
+    with EhrIndex.open(":memory:", encoder=ENCODER) as index:
+        mine = DrEhrVectorStore(index, scope=EVERYBODY)
+        theirs = langchain.DrEhrVectorStore(index, scope=EVERYBODY)
+        mine.add([node("a", metadata=given)])
+        theirs.add_texts(["gout"], [given], ids=["b"])
+        assert [d.metadata for d in theirs.get_by_ids(["a", "b"])] == [given, given]
+        page = MetadataFilters(filters=[MetadataFilter(key="page", value=3)])
+        assert {n.node_id: n.metadata for n in mine.get_nodes(filters=page)} == {
+            "a": given,
+            "b": given,
+        }
