@@ -1,4 +1,4 @@
-"""One copy of an encoder's weights in a process, whoever asks for it by name."""
+"""What both frameworks hold on to: an index, and one copy of an encoder's weights a process."""
 
 import json
 from collections.abc import Mapping
@@ -8,10 +8,25 @@ from typing import Any
 
 from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import BadArgument
+from drehr_rag.index import EhrIndex
 from drehr_rag.protocols import Encoder
 
 _loading = Lock()
 """Two threads that ask at once get one copy."""
+
+
+def an_index(index: object) -> EhrIndex:
+    """What is given, if it is an index.
+
+    Raises:
+        BadArgument: It is something else, such as a folder.
+    """
+    if not isinstance(index, EhrIndex):
+        raise BadArgument(
+            f"index is an EhrIndex, not {type(index).__name__}: "
+            "DrEhrVectorStore.open(...) or EhrIndex.open(...) opens a folder or a URL"
+        )
+    return index
 
 
 def shared_encoder(name: str, options: Mapping[str, Any] | None = None) -> Encoder:

@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
+from drehr_rag._arguments import check_list
 from drehr_rag.errors import BadArgument
 from drehr_rag.integrations._kept import KEPT, kept
 from drehr_rag.integrations.langchain._metadata import HALF, as_json, storable
@@ -102,12 +103,17 @@ def made_of(texts: Any, metadatas: Any) -> list[Document]:
     if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
         raise BadArgument(f"texts is a list of texts, not {type(texts).__name__}")
     given = list(texts)
+    if metadatas is not None:
+        check_list(metadatas, "metadatas")
     kept = [None] * len(given) if metadatas is None else list(metadatas)
     if len(kept) != len(given):
         raise BadArgument(f"{len(kept)} metadatas for {len(given)} texts")
     for number, text in enumerate(given):
         if not isinstance(text, str):
             raise BadArgument(f"texts[{number}] is {type(text).__name__}, not text")
+    for number, metadata in enumerate(kept):
+        if metadata is not None and not isinstance(metadata, dict):
+            raise BadArgument(f"metadatas[{number}] is {type(metadata).__name__}, not a dict")
     return [
         Document(page_content=text, metadata=metadata or {})
         for text, metadata in zip(given, kept, strict=True)

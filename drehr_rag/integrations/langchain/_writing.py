@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from langchain_core.documents import Document
 
+from drehr_rag._arguments import check_list
 from drehr_rag.errors import BadArgument, ScopeError
 from drehr_rag.index import EhrIndex
 from drehr_rag.integrations.langchain._documents import listed, to_chunk
@@ -81,21 +82,22 @@ def checked_ids(ids: Any) -> list[str]:
     """
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise BadArgument(f"ids is a list of text, not {type(ids).__name__}")
-    return [_checked_id(one) for one in ids]
+    return [_checked_id(one, f"ids[{number}]") for number, one in enumerate(ids)]
 
 
-def _checked_id(one: object) -> str:
+def _checked_id(one: object, what: str = "an id") -> str:
     if not isinstance(one, str) or not one.strip():
-        raise BadArgument(f"an id is text and not empty, not {type(one).__name__}")
+        found = "empty" if isinstance(one, str) else type(one).__name__
+        raise BadArgument(f"{what} is {found}: an id is text and not empty")
     if not storable(one):
-        raise BadArgument(f"an id {HALF}")
+        raise BadArgument(f"{what} {HALF}")
     return one
 
 
 def _chosen_ids(documents: Sequence[Document], ids: Iterable[str | None] | None) -> list[str]:
     """For each document the id of the call, or else its own, or else a new one."""
-    if isinstance(ids, str | bytes):
-        raise BadArgument("ids is a list of text, not one text")
+    if ids is not None:
+        check_list(ids, "ids")
     called = [None] * len(documents) if ids is None else list(ids)
     if len(called) != len(documents):
         raise BadArgument(f"{len(called)} ids for {len(documents)} documents")

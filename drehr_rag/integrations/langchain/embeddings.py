@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.embeddings import Embeddings
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr
 
+from drehr_rag._arguments import check_list
+from drehr_rag.errors import BadArgument
 from drehr_rag.integrations._encoders import shared_encoder
 from drehr_rag.integrations._threads import twin
 from drehr_rag.protocols import Encoder
@@ -47,21 +49,36 @@ class DrEhrEmbeddings(BaseModel, Embeddings):
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector a passage.
 
+        Args:
+            texts: A list or a generator.
+
         Raises:
+            BadArgument: One of them is no text.
             ModelUnavailable: The model is not on this machine and cannot be fetched.
         """
-        vectors: list[list[float]] = self.encoder.encode_passages(texts).tolist()
+        check_list(texts, "texts")
+        given = list(texts)
+        for number, text in enumerate(given):
+            _check(text, f"texts[{number}]")
+        vectors: list[list[float]] = self.encoder.encode_passages(given).tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query.
 
         Raises:
+            BadArgument: It is no text.
             ModelUnavailable: The model is not on this machine and cannot be fetched.
         """
+        _check(text, "text")
         vector: list[float] = self.encoder.encode_queries([text])[0].tolist()
         return vector
 
     if not TYPE_CHECKING:  # the signatures are the base's; its bodies take the loop's own threads
         aembed_documents = twin(embed_documents)
         aembed_query = twin(embed_query)
+
+
+def _check(text: object, what: str) -> None:
+    if not isinstance(text, str):
+        raise BadArgument(f"{what} is {type(text).__name__}, not text")

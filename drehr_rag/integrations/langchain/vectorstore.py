@@ -1,6 +1,7 @@
 """`DrEhrVectorStore`: an index as LangChain's vector store, inside a scope."""
 
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from drehr_rag._arguments import check_words, positive
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex, Names, When, named_filters
+from drehr_rag.integrations._encoders import an_index
 from drehr_rag.integrations._threads import finish, finish_in_thread, twin
 from drehr_rag.integrations.langchain._documents import made_of, to_document
 from drehr_rag.integrations.langchain._foreign import embeddings_of, encoder_of
@@ -51,9 +53,10 @@ class DrEhrVectorStore(VectorStore):
         """Nothing is run.
 
         Raises:
+            BadArgument: What is given as index is none.
             ScopeRequired: What is given as scope is none.
         """
-        self.index = index
+        self.index = an_index(index)
         self.scope = None if scope is None else narrowest(scope)
         self.mode: Mode = mode
         self.allow_tracing = allow_tracing
@@ -299,12 +302,14 @@ class DrEhrVectorStore(VectorStore):
     def _search(
         self, query: str, k: int, *, scope: Scope | None = None, **filters: Any
     ) -> list[Hit]:
+        _known(filters)
         return self.index.search(query, scope=self._bound(scope), k=k, mode=self.mode, **filters)
 
     def _nearest(
         self, embedding: Any, k: int, *, scope: Scope | None = None, **filters: Any
     ) -> tuple[list[Hit], Scope]:
         bound = self._bound(scope)
+        _known(filters)
         chosen = _filters(**filters)
         found = self.index.store.search_dense(_row(embedding), scope=bound, filters=chosen, k=k)
         return found[0], bound
@@ -332,8 +337,20 @@ def _filters(
     return named_filters(note_type, section, since, until)
 
 
+def _known(filters: Mapping[str, Any]) -> None:
+    for name in filters.keys() - inspect.signature(_filters).parameters.keys():
+        raise TypeError(
+            f"a search takes no {name!r}: whose notes is scope=Patient(...), which notes is "
+            "note_type=, section=, since= or until=; the mode is the store's own"
+        )
+
+
 def _row(embedding: Any) -> Vectors:
+    """Shape (1, dimension)."""
     try:
-        return np.asarray(embedding, dtype=np.float32).reshape(1, -1)
+        row = np.asarray(embedding, dtype=np.float32)
     except (TypeError, ValueError):
-        raise BadArgument("embedding is a list of numbers") from None
+        row = np.empty((), dtype=np.float32)
+    if row.ndim != 1 or not np.isfinite(row).all() or not row.any():
+        raise BadArgument("embedding is one list of finite numbers, not all of them zero")
+    return row[None]

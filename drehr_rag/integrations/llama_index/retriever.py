@@ -11,6 +11,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex, Names, When, named_filters
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
+from drehr_rag.integrations._encoders import an_index
 from drehr_rag.integrations._search import search
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
@@ -60,7 +61,7 @@ class DrEhrRetriever(BaseRetriever):
     ) -> None:
         """Check the scope; nothing is searched."""
         super().__init__(callback_manager=callback_manager)
-        self._index = index
+        self._index = an_index(index)
         self._scope = checked_scope(scope)
         self._top_k = similarity_top_k
         self._mode: Mode = mode

@@ -19,7 +19,7 @@ from llama_index.core.vector_stores.types import (
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
-from drehr_rag.integrations._encoders import shared_encoder
+from drehr_rag.integrations._encoders import an_index, shared_encoder
 from drehr_rag.integrations._search import search
 from drehr_rag.integrations.llama_index._filters import keep, known_to_the_store
 from drehr_rag.integrations.llama_index._nodes import to_node
@@ -72,7 +72,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         """Check the scope; nothing is read."""
         super().__init__(stores_text=True)
         refuse_tracing()
-        self._opened = _Opened(index, vectors_checked=not check_vectors)
+        self._opened = _Opened(an_index(index), vectors_checked=not check_vectors)
         self._scope = checked_scope(scope)
 
     @classmethod

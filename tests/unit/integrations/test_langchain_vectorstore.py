@@ -849,3 +849,36 @@ async def test_many_at_once(tmp_path):
     expected = {f"old{n}" for n in range(8, 200)} | {f"new{n}" for n in range(8)}
     assert set(everything(store)) == expected
     store.index.close()
+
+
+def test_what_cannot_be_meant_is_named_with_its_remedy(few):
+    store = DrEhrVectorStore(few, scope=AllPatients(reason="test"))
+    with pytest.raises(TypeError, match="takes no 'filter': whose notes is scope=Patient"):
+        store.similarity_search("gout", filter={"patient_id": "p1"})
+    with pytest.raises(TypeError, match=r"takes no .mode.: .*the mode is the store.s own"):
+        store.similarity_search("gout", mode="dense")
+    with pytest.raises(BadArgument, match="index is an EhrIndex, not str: DrEhrVectorStore"):
+        DrEhrVectorStore("ehr.idx", scope=AllPatients(reason="test"))
+    with pytest.raises(BadArgument, match=r"metadatas\[1\] is str, not a dict") as error:
+        store.add_texts(["a", "b"], [{}, "Zebedee"])
+    assert "Zebedee" not in str(error.value)
+    with pytest.raises(BadArgument, match="metadatas is a list, not int"):
+        store.add_texts(["a"], 5)
+    with pytest.raises(BadArgument, match="ids is a list, not int"):
+        store.add_texts(["a"], ids=5)
+    with pytest.raises(BadArgument, match=r"ids\[1\] is NoneType: an id is text"):
+        store.get_by_ids(["a", None])
+    for nonsense in ([0.0] * 64, [[0.1] * 32] * 2, [float("nan")] * 64, ["a"] * 64, 5):
+        with pytest.raises(BadArgument, match="one list of finite numbers, not all of them zero"):
+            store.similarity_search_by_vector(nonsense)
+
+
+def test_embeddings_take_texts_and_nothing_else():
+    embeddings = DrEhrEmbeddings.of(HashEncoder())
+    assert len(embeddings.embed_documents(text for text in ("a", "b"))) == 2
+    with pytest.raises(BadArgument, match=r"texts\[1\] is NoneType, not text"):
+        embeddings.embed_documents(["a", None])
+    with pytest.raises(BadArgument, match="texts is a list, not str"):
+        embeddings.embed_documents("gout")
+    with pytest.raises(BadArgument, match="text is list, not text"):
+        embeddings.embed_query(["a", "b"])
