@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 
-from drehr_rag import AllPatients, EhrIndex, ward
+from drehr_rag import EhrIndex, ward
 from drehr_rag.integrations.langchain import DrEhrRetriever
 
 
@@ -31,7 +31,7 @@ def chat_model() -> BaseChatModel:
 
 with EhrIndex.open(":memory:", encoder="offline") as index:
     index.add(ward.notes())
-    retriever = DrEhrRetriever(index=index, scope=AllPatients(reason="the ward's assistant"), k=3)
+    retriever = DrEhrRetriever(index=index, k=3)  # no scope: every request must name its patient
     agent = create_agent(
         chat_model(),
         tools=[retriever.as_tool()],  # was a @tool around vector_store.similarity_search

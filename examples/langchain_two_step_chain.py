@@ -14,7 +14,7 @@ from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrTextSplitter,
 
 embeddings = DrEhrEmbeddings(model="offline")  # was HuggingFaceEmbeddings(model_name=…)
 vector_store = DrEhrVectorStore.open(  # was QdrantVectorStore(client, "ward", embeddings)
-    ":memory:", embedding=embeddings, scope=AllPatients(reason="the ward's assistant")
+    ":memory:", embedding=embeddings
 )
 splitter = DrEhrTextSplitter(embeddings)  # was RecursiveCharacterTextSplitter(…)
 
@@ -22,7 +22,9 @@ documents = [
     Document(note.text, metadata={"patient_id": note.patient_id, "note_id": note.note_id})
     for note in ward.notes()
 ]
-print(len(vector_store.add_documents(splitter.split_documents(documents))), "passages")
+everybody = AllPatients(reason="indexing the ward")
+pieces = splitter.split_documents(documents)
+print(len(vector_store.add_documents(pieces, scope=everybody)), "passages")
 
 
 @dynamic_prompt
