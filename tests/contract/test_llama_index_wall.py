@@ -72,7 +72,7 @@ NODES = [
         f"{WORDS[i % len(WORDS)]} {WORDS[(3 * i + 1) % len(WORDS)]}",
         PATIENTS[i % 4],
         ENCOUNTERS[(i // 4) % 3],
-        f"d{i % 7}",  # documents hold notes of several patients
+        f"d{i % 8}",  # several to a document, all of one patient
     )
     for i in range(40)
 ]
