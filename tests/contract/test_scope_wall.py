@@ -240,7 +240,15 @@ def test_every_public_method_is_covered_here():
         "scan",
         "vectors",
     }
-    writes = {"note_states", "upsert", "drop_stale", "delete", "delete_notes", "delete_patient"}
+    writes = {
+        "check_place",
+        "note_states",
+        "upsert",
+        "drop_stale",
+        "delete",
+        "delete_notes",
+        "delete_patient",
+    }
     neither = {"optimise", "purge", "compact", "snapshot", "close", "manifest"}
     public = {name for name in vars(ScopedStore) if not name.startswith("_")}
     assert public - neither == reads | writes

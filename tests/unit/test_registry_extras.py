@@ -2,7 +2,7 @@
 
 import sys
 from importlib.metadata import EntryPoint
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -11,6 +11,7 @@ from drehr_rag._extras import require
 from drehr_rag._registry import find, names
 from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import DrehrError, MissingExtra, UnknownName
+from drehr_rag.testing import HashEncoder
 
 ENCODERS = "drehr_rag.encoders"
 
@@ -19,7 +20,10 @@ ENCODERS = "drehr_rag.encoders"
 def foreign(monkeypatch):
     """Another distribution's encoder `my_encoder`, as an entry point."""
     module = ModuleType("foreign_encoder")
-    module.load = lambda model=None, **options: ("foreign", model, options)
+    made = HashEncoder().fingerprint
+    module.load = lambda model=None, **options: SimpleNamespace(
+        given=(model, options), fingerprint=made
+    )
     monkeypatch.setitem(sys.modules, "foreign_encoder", module)
     point = EntryPoint("my_encoder", "foreign_encoder", ENCODERS)
     monkeypatch.setattr(
@@ -63,8 +67,8 @@ def test_an_entry_point_is_a_plugin(foreign):
 
 
 def test_an_entry_point_is_loaded_by_load_encoder(foreign):
-    assert load_encoder("my-encoder", device="cpu") == ("foreign", None, {"device": "cpu"})
-    assert load_encoder("my-encoder:/models/m") == ("foreign", "/models/m", {})
+    assert load_encoder("my-encoder", device="cpu").given == (None, {"device": "cpu"})
+    assert load_encoder("my-encoder:/models/m").given == ("/models/m", {})
 
 
 def test_an_entry_point_of_another_name_changes_nothing(foreign):
