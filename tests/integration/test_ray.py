@@ -412,7 +412,8 @@ def test_a_killed_driver_leaves_no_process_and_goes_on_where_it_was(run, ray_eng
         written = index.info()["notes"]
         report = index.add(source, engine=ray_engine)
     assert 0 < written < 700
-    assert (report.unchanged, report.indexed + report.replaced) == (written, 700 - written)
+    assert written - report.unchanged in (0, 1), "more than the note at hand was half written"
+    assert report.unchanged + report.indexed + report.replaced == 700
     assert content(folder) == undisturbed(source, tmp_path)[1]
 
 
