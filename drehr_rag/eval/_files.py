@@ -1,0 +1,77 @@
+"""Files of the evaluation: plain or gzipped, written whole or not at all."""
+
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+from drehr_rag.errors import EvaluationError
+
+
+def checksum(file: Path) -> str:
+    """SHA-256 of a file's bytes, as it lies there."""
+    digest = sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.load`: an object, unless a name stands in it twice.
+
+    Raises:
+        ValueError: One does.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"{len(pairs) - len(found):,} names stand twice in one object")
+    return found
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[IO[str]]:
+    """A text file, gzipped or not; what is wrong with it is said by name.
+
+    Raises:
+        EvaluationError: It is not there, or is no UTF-8 text, or is damaged.
+    """
+    try:
+        zipped = _starts(file) == b"\x1f\x8b"
+        with gzip.open(file) if zipped else file.open("rb") as raw:
+            yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    except (OSError, EOFError, UnicodeDecodeError) as problem:
+        said = problem.strerror if isinstance(problem, OSError) and problem.strerror else "damaged"
+        raise EvaluationError(f"{file} cannot be read: {said}") from None
+
+
+@contextmanager
+def written(file: Path) -> Iterator[IO[str]]:
+    """A new text file, gzipped if its name says so; reproducible, and whole or not there."""
+    part = file.with_name(file.name + ".part")
+    try:
+        with part.open("wb") as raw:
+            packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if file.suffix == ".gz" else raw
+            with closing(packed), _text(packed) as stream:
+                yield stream
+        part.replace(file)
+    except OSError as problem:
+        raise EvaluationError(f"{file} cannot be written: {problem.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _starts(file: Path) -> bytes:
+    with file.open("rb") as raw:
+        return raw.read(2)
+
+
+@contextmanager
+def _text(raw: Any) -> Iterator[IO[str]]:
+    stream = io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
+    yield stream
+    stream.flush()
+    stream.detach()

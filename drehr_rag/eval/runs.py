@@ -1,0 +1,139 @@
+"""Runs, `{query: {chunk: score}}`: read and written in TREC's form and BEIR's."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import IO
+
+from drehr_rag.errors import EvaluationError
+from drehr_rag.eval._files import opened, unique, written
+
+Run = Mapping[str, Mapping[str, float]]
+"""Query id → chunk id → score, higher is better."""
+
+
+def ranking(scores: Mapping[str, float]) -> list[str]:
+    """Chunk ids, best first; of equal scores the greater id comes first, as trec_eval has it."""
+    return sorted(scores, key=lambda chunk: (scores[chunk], chunk), reverse=True)
+
+
+def read_run(path: str | Path) -> dict[str, dict[str, float]]:
+    """A run in TREC's form (`query Q0 chunk rank score tag`) or BEIR's (a JSON object).
+
+    Either may be gzipped. Ranks are not looked at, as trec_eval does not: the scores decide.
+
+    Raises:
+        EvaluationError: It cannot be read, is empty, names a chunk twice for a query, or holds
+            a score that is no finite number.
+    """
+    file = Path(path)
+    with opened(file) as stream:
+        start = stream.read(1)
+        stream.seek(0)
+        rows = _from_json(stream, file) if start == "{" else _from_trec(stream, file)
+        run = _gathered(rows, file)
+    if not run:
+        raise EvaluationError(f"{file} holds no ranking")
+    return run
+
+
+def write_run(run: Run, path: str | Path, *, tag: str = "drehr-rag", depth: int = 1000) -> None:
+    """Write a run: as BEIR's JSON if the name ends in .json or .json.gz, else in TREC's form.
+
+    Args:
+        run: What to write.
+        path: Where; gzipped if it ends in .gz.
+        tag: The system's name, without white space (TREC's last column).
+        depth: The best so many chunks of each query.
+    """
+    file = Path(path)
+    if any(character.isspace() for character in tag) or not tag:
+        raise EvaluationError(f"a run's tag has no white space, and is not empty: {tag!r}")
+    best = {query: ranking(scores)[:depth] for query, scores in run.items()}
+    with written(file) as stream:
+        if ".json" in file.suffixes:
+            kept = {q: {c: run[q][c] for c in chunks} for q, chunks in best.items()}
+            json.dump(kept, stream)
+            return
+        for query, chunks in best.items():
+            for rank, chunk in enumerate(chunks, 1):
+                _no_space(file, query, chunk)
+                stream.write(f"{query} Q0 {chunk} {rank} {float(run[query][chunk])!r} {tag}\n")
+
+
+def check_run(run: Run, queries: Sequence[str], *, missing: str = "error") -> None:
+    """Refuse a run whose scores would only look right.
+
+    Args:
+        run: The run.
+        queries: The ids of those that are scored.
+        missing: `error`, or `zero`: queries that the run leaves out count as nothing found.
+
+    Raises:
+        EvaluationError: It names queries that are not there, or leaves some out.
+    """
+    foreign = [query for query in run if query not in set(queries)]
+    if foreign:
+        raise EvaluationError(
+            f"{len(foreign):,} of the run's {len(run):,} queries are not among the benchmark's "
+            f"{len(queries):,}, e.g. {foreign[0]!r}: a run of another benchmark or split?"
+        )
+    absent = [query for query in queries if query not in run]
+    if absent and missing == "error":
+        raise EvaluationError(
+            f"the run leaves out {len(absent):,} of {len(queries):,} queries, e.g. {absent[0]!r}; "
+            'to count them as nothing found, say so (--missing zero, or missing="zero")'
+        )
+
+
+def _from_json(stream: IO[str], file: Path) -> Iterator[tuple[str, str, object]]:
+    try:
+        run = json.load(stream, object_pairs_hook=unique)
+    except ValueError as problem:
+        raise EvaluationError(f"{file} is broken JSON: {problem}") from None
+    for query, scores in run.items():
+        if not isinstance(scores, dict):
+            raise EvaluationError(f"{file}: query {query!r} has no object of chunks and scores")
+        yield from ((query, chunk, score) for chunk, score in scores.items())
+
+
+def _from_trec(stream: IO[str], file: Path) -> Iterator[tuple[str, str, object]]:
+    for number, line in enumerate(stream, 1):
+        cells = line.split()
+        if len(cells) == 6:
+            yield cells[0], cells[2], cells[4]
+        elif cells:
+            raise EvaluationError(
+                f"{file}:{number}: {len(cells)} columns, where a run in TREC's form has six: "
+                "query Q0 chunk rank score tag"
+            )
+
+
+def _gathered(rows: Iterable[tuple[str, str, object]], file: Path) -> dict[str, dict[str, float]]:
+    run: dict[str, dict[str, float]] = {}
+    names: dict[str, str] = {}  # one string for each chunk, however many queries found it
+    twice = bad = 0
+    for query, chunk, score in rows:
+        try:
+            value = float(score)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            value = float("nan")
+        scores = run.setdefault(query, {})
+        twice += chunk in scores
+        bad += not isfinite(value)
+        scores[names.setdefault(chunk, chunk)] = value
+    if bad or twice:
+        said = [f"{bad:,} scores are no finite number"] if bad else []
+        said += [f"{twice:,} chunks are named twice for one query"] if twice else []
+        raise EvaluationError(f"{file}: {' and '.join(said)}")
+    return run
+
+
+def _no_space(file: Path, *ids: str) -> None:
+    for name in ids:
+        if not name or len(name.split()) != 1:
+            raise EvaluationError(
+                f"{file}: the id {name!r} holds white space, which TREC's form cannot hold: name "
+                "the file .json for BEIR's form"
+            )

@@ -1,0 +1,259 @@
+"""A run and a task to scores: both settings, each match type, every measure, per query.
+
+Measures are those of ir_measures, on rankings that this file prepares: ties in trec_eval's order,
+other match types taken out, one ranking a query (multi-patient) or a query and note
+(single-patient). CliniQ's own nDCG stands beside the standard one, under its own name.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from math import log2
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drehr_rag._extras import require
+from drehr_rag.errors import EvaluationError
+from drehr_rag.eval.runs import Run, check_run
+from drehr_rag.eval.task import SettingName, Task
+
+ALL = "all"
+OWN = re.compile(r"cliniq-nDCG(?:@(\d+))?")
+AT_ONCE = 20_000
+"""Rankings that ir_measures gets at a time: this bounds memory."""
+
+Places = NDArray[np.int64]
+"""Chunks by their places in the corpus."""
+
+
+class Cell(NamedTuple):
+    """What a mean is over: a setting, a match type (or `all`), a measure."""
+
+    setting: SettingName
+    match: str
+    measure: str
+
+
+Scores = dict[Cell, dict[str, float]]
+"""Each cell's values by item: a query's id, or in the single-patient setting that and the note's,
+with a tab between them."""
+
+
+def query_of(item: str) -> str:
+    """The query that an item of `Scores` belongs to."""
+    return item.partition("\t")[0]
+
+
+def score(
+    task: Task,
+    run: Run,
+    *,
+    single: Run | None = None,
+    missing: str = "error",
+    measures: Mapping[SettingName, Sequence[str]] | None = None,
+) -> Scores:
+    """Score a run.
+
+    Multi-patient: one ranking of all chunks a query. Single-patient: for each query and note that
+    has a relevant chunk, the note's chunks as the run ranks them; left out are notes of fewer than
+    five chunks, and pairs in which every chunk is relevant. For one match type the relevant chunks
+    of other types are taken out of the ranking, a query or pair without that type is left out,
+    and so is a pair in which every chunk that remains is relevant (PAPER.md section 2).
+
+    Args:
+        task: The benchmark.
+        run: `{query: {chunk: score}}`; what it leaves out was not retrieved.
+        single: Another run for the single-patient setting, whose searches saw one note each.
+        missing: `error`, or `zero`: queries that the run leaves out count as nothing found.
+        measures: Instead of the task's own.
+
+    Returns:
+        Per cell and item, in [0, 1]. The overall figure is the mean over all items.
+
+    Raises:
+        EvaluationError: The run does not fit the task.
+    """
+    corpus = _Corpus(task)
+    scores: Scores = {}
+    for setting, names in (measures or task.measures).items():
+        chosen = run if setting == "multi-patient" or single is None else single
+        check_run(chosen, list(task.queries), missing=missing)
+        sheets = {match: _Sheet(names, corpus.ids) for match in (ALL, *task.matches)}
+        for query in task.queries:
+            order = corpus.ranked(chosen, query)
+            for match, sheet in sheets.items():
+                for ranking in _rankings(task, corpus, setting, query, match, order):
+                    sheet.add(ranking)
+        for match, sheet in sheets.items():
+            found = sheet.values()
+            scores |= {Cell(setting, match, name): values for name, values in found.items()}
+    return scores
+
+
+def mean(values: Mapping[str, float]) -> float:
+    """The mean over items.
+
+    Raises:
+        EvaluationError: There is none.
+    """
+    if not values:
+        raise EvaluationError("there is nothing to take the mean of")
+    return float(np.mean(list(values.values())))
+
+
+class _Ranking(NamedTuple):
+    """What is measured: a ranking without the chunks of other match types, and what is relevant."""
+
+    item: str
+    order: Places
+    grades: Mapping[int, int]
+
+
+def _rankings(
+    task: Task, corpus: "_Corpus", setting: SettingName, query: str, match: str, order: Places
+) -> Iterator[_Ranking]:
+    relevant = task.relevant(query)
+    wanted = {corpus.place[c]: j.grade for c, j in relevant.items() if match in (ALL, j.match)}
+    others = corpus.places([c for c, j in relevant.items() if match not in (ALL, j.match)])
+    if not wanted:
+        return
+    kept = order[~np.isin(order, others)] if len(others) else order
+    if setting == "multi-patient":
+        yield _Ranking(query, kept, wanted)
+        return
+    judged = corpus.places(list(relevant))
+    in_note, removed = np.bincount(corpus.note[judged]), np.bincount(corpus.note[others])
+    wanted_in: dict[int, dict[int, int]] = defaultdict(dict)
+    for place, grade in wanted.items():
+        wanted_in[int(corpus.note[place])][place] = grade
+    notes = corpus.note[kept]
+    for note, grades in wanted_in.items():
+        size = corpus.size[note]
+        left = size - (removed[note] if note < len(removed) else 0)
+        if size < task.note_chunks or in_note[note] == size or len(grades) == left:
+            continue
+        yield _Ranking(f"{query}\t{corpus.note_ids[note]}", kept[notes == note], grades)
+
+
+class _Sheet:
+    """Rankings in, values out; measured by and by, so that few are held at a time."""
+
+    def __init__(self, names: Sequence[str], ids: Sequence[str]) -> None:
+        self._ids = ids
+        self._own = {name: OWN.fullmatch(name) for name in names if OWN.fullmatch(name)}
+        self._measures = {name: _parsed(name) for name in names if name not in self._own}
+        self._cut = _cut(list(self._measures.values()))
+        self._values: dict[str, dict[str, float]] = {name: {} for name in names}
+        self._qrels: dict[str, dict[str, int]] = {}
+        self._run: dict[str, dict[str, float]] = {}
+
+    def add(self, ranking: _Ranking) -> None:
+        order = ranking.order.tolist()
+        for name, match in self._own.items():
+            depth = int(match[1]) if match and match[1] else len(order)
+            self._values[name][ranking.item] = _cliniq_ndcg(order[:depth], ranking.grades)
+        if self._cut is not None:
+            first = next((i for i, p in enumerate(order) if p in ranking.grades), 0)
+            order = order[: max(self._cut, first + 1)]
+        self._qrels[ranking.item] = {self._ids[p]: g for p, g in ranking.grades.items()}
+        self._run[ranking.item] = {self._ids[p]: -float(i) for i, p in enumerate(order)}
+        if len(self._qrels) == AT_ONCE:
+            self._measure()
+
+    def values(self) -> dict[str, dict[str, float]]:
+        self._measure()
+        return {name: values for name, values in self._values.items() if values}
+
+    def _measure(self) -> None:
+        ir_measures: Any = require("ir_measures", extra="eval")
+        names = {measure: name for name, measure in self._measures.items()}
+        for name in names.values():
+            self._values[name].update(dict.fromkeys(self._qrels, 0.0))
+        if names and self._qrels:
+            for found in ir_measures.iter_calc(list(names), self._qrels, self._run):
+                self._values[names[found.measure]][found.query_id] = float(found.value)
+        self._qrels, self._run = {}, {}
+
+
+def _cliniq_ndcg(order: Sequence[int], grades: Mapping[int, int]) -> float:
+    """DCG over that of the same gains in the best order: what was not retrieved is not missed."""
+    gains = [(rank, grades[place]) for rank, place in enumerate(order) if place in grades]
+    best = sorted((gain for _, gain in gains), reverse=True)
+    ideal = sum(gain / log2(rank + 2) for rank, gain in enumerate(best))
+    return sum(gain / log2(rank + 2) for rank, gain in gains) / ideal if ideal else 0.0
+
+
+def _parsed(name: str) -> Any:
+    ir_measures: Any = require("ir_measures", extra="eval")
+    try:
+        return ir_measures.parse_measure(name)
+    except (NameError, ValueError, TypeError, SyntaxError):
+        raise EvaluationError(
+            f"no measure is called {name!r}: give one that ir_measures knows (nDCG@10, RR, AP, "
+            "R@100, P@5, …), or cliniq-nDCG@10"
+        ) from None
+
+
+def _cut(measures: Sequence[Any]) -> int | None:
+    """How deep a ranking is given (or to its first relevant chunk, if deeper); None: whole."""
+    depths = [0 if m.NAME == "RR" else m.params.get("cutoff") for m in measures]
+    return None if None in depths else max(depths, default=0)
+
+
+class _Corpus:
+    """The chunks as numbers, so that sixteen thousand are ranked in a millisecond."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self.ids = list(task.passages)
+        self.place = {chunk: i for i, chunk in enumerate(self.ids)}
+        ordered = sorted(range(len(self.ids)), key=self.ids.__getitem__)
+        self._tie = np.empty(len(ordered), dtype=np.int64)
+        self._tie[ordered] = np.arange(len(ordered))
+
+    @cached_property
+    def note(self) -> NDArray[np.int64]:
+        """The number of each chunk's note."""
+        numbers: dict[str, int] = {}
+        notes = (passage.note_id for passage in self._task.passages.values())
+        return np.fromiter((numbers.setdefault(n, len(numbers)) for n in notes), np.int64)
+
+    @cached_property
+    def note_ids(self) -> list[str]:
+        """The note of each number."""
+        return list(dict.fromkeys(p.note_id for p in self._task.passages.values()))
+
+    @cached_property
+    def size(self) -> NDArray[np.int64]:
+        """Chunks of each note."""
+        return np.bincount(self.note, minlength=len(self.note_ids))
+
+    def places(self, chunks: Sequence[str]) -> Places:
+        """Chunks by their numbers."""
+        return np.fromiter(map(self.place.__getitem__, chunks), np.int64, len(chunks))
+
+    def ranked(self, run: Run, query: str) -> Places:
+        """A query's ranking, best first; of equal scores the greater id first."""
+        scores = run.get(query, {})
+        values = np.fromiter(scores.values(), np.float64, len(scores))
+        try:
+            places = self.places(list(scores))
+        except KeyError:
+            self._unknown(run)
+        if not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).sum())
+            raise EvaluationError(f"{bad:,} scores of query {query!r} are no finite number")
+        order = np.lexsort((self._tie[places], values))[::-1]
+        return places[order]
+
+    def _unknown(self, run: Run) -> None:
+        named = [chunk for scores in run.values() for chunk in scores]
+        unknown = [chunk for chunk in named if chunk not in self.place]
+        raise EvaluationError(
+            f"{len(unknown):,} of the run's {len(named):,} entries name chunks that are not among "
+            f"the {len(self.ids):,} passages, e.g. {unknown[0]!r}: a run over another corpus, or "
+            "over one that was chunked otherwise?"
+        )
