@@ -301,6 +301,12 @@ class Retriever(Protocol):
         """The k best hits of each query, best first."""
         ...
 
+    def rank(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Ranked]]:
+        """As `retrieve`, without the chunks."""
+        ...
+
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
     ) -> list[PatientHits]:

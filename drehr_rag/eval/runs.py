@@ -82,8 +82,9 @@ def check_run(run: Run, queries: Sequence[str], *, missing: str = "error") -> No
     absent = [query for query in queries if query not in run]
     if absent and missing == "error":
         raise EvaluationError(
-            f"the run leaves out {len(absent):,} of {len(queries):,} queries, e.g. {absent[0]!r}; "
-            'to count them as nothing found, say so (--missing zero, or missing="zero")'
+            f"the run leaves out {len(absent):,} of {len(queries):,} queries, e.g. {absent[0]!r}: "
+            "is it cut off? TREC's form cannot say that nothing was found; if that is so, "
+            'say --missing zero, or missing="zero"'
         )
 
 

@@ -77,20 +77,26 @@ def score(
         EvaluationError: The run does not fit the task.
     """
     corpus = _Corpus(task)
-    scores: Scores = {}
-    for setting, names in (measures or task.measures).items():
-        chosen = run if setting == "multi-patient" or single is None else single
+    names = measures or task.measures
+    runs = {s: run if s == "multi-patient" or single is None else single for s in names}
+    for chosen in runs.values():
         check_run(chosen, list(task.queries), missing=missing)
-        sheets = {match: _Sheet(names, corpus.ids) for match in (ALL, *task.matches)}
-        for query in task.queries:
-            order = corpus.ranked(chosen, query)
-            for match, sheet in sheets.items():
-                for ranking in _rankings(task, corpus, setting, query, match, order):
-                    sheet.add(ranking)
-        for match, sheet in sheets.items():
-            found = sheet.values()
-            scores |= {Cell(setting, match, name): values for name, values in found.items()}
-    return scores
+    sheets = {
+        (setting, match): _Sheet(names[setting], corpus.ids)
+        for setting in names
+        for match in (ALL, *task.matches)
+    }
+    for query in task.queries:
+        orders = {id(chosen): corpus.ranked(chosen, query) for chosen in runs.values()}
+        for (setting, match), sheet in sheets.items():
+            order = orders[id(runs[setting])]
+            for ranking in _rankings(task, corpus, setting, query, match, order):
+                sheet.add(ranking)
+    return {
+        Cell(setting, match, name): values
+        for (setting, match), sheet in sheets.items()
+        for name, values in sheet.values().items()
+    }
 
 
 def mean(values: Mapping[str, float]) -> float:
@@ -143,25 +149,29 @@ class _Sheet:
 
     def __init__(self, names: Sequence[str], ids: Sequence[str]) -> None:
         self._ids = ids
-        self._own = {name: OWN.fullmatch(name) for name in names if OWN.fullmatch(name)}
+        own = {name: OWN.fullmatch(name) for name in names}
+        self._own = {n: int(m[1]) if m[1] else None for n, m in own.items() if m}
         self._measures = {name: _parsed(name) for name in names if name not in self._own}
-        self._cut = _cut(list(self._measures.values()))
+        self._cut = _cut([*map(_cutoff, self._measures.values()), *self._own.values()])
         self._values: dict[str, dict[str, float]] = {name: {} for name in names}
         self._qrels: dict[str, dict[str, int]] = {}
         self._run: dict[str, dict[str, float]] = {}
 
     def add(self, ranking: _Ranking) -> None:
-        order = ranking.order.tolist()
-        for name, match in self._own.items():
-            depth = int(match[1]) if match and match[1] else len(order)
+        order = ranking.order[: self._depth(ranking)].tolist()
+        for name, depth in self._own.items():
             self._values[name][ranking.item] = _cliniq_ndcg(order[:depth], ranking.grades)
-        if self._cut is not None:
-            first = next((i for i, p in enumerate(order) if p in ranking.grades), 0)
-            order = order[: max(self._cut, first + 1)]
         self._qrels[ranking.item] = {self._ids[p]: g for p, g in ranking.grades.items()}
         self._run[ranking.item] = {self._ids[p]: -float(i) for i, p in enumerate(order)}
         if len(self._qrels) == AT_ONCE:
             self._measure()
+
+    def _depth(self, ranking: _Ranking) -> int | None:
+        """How much of it can matter; None: all."""
+        if self._cut is None:
+            return None
+        hits = np.isin(ranking.order, list(ranking.grades))
+        return max(self._cut, int(hits.argmax()) + 1 if len(hits) else 0)
 
     def values(self) -> dict[str, dict[str, float]]:
         self._measure()
@@ -197,10 +207,14 @@ def _parsed(name: str) -> Any:
         ) from None
 
 
-def _cut(measures: Sequence[Any]) -> int | None:
-    """How deep a ranking is given (or to its first relevant chunk, if deeper); None: whole."""
-    depths = [0 if m.NAME == "RR" else m.params.get("cutoff") for m in measures]
-    return None if None in depths else max(depths, default=0)
+def _cutoff(measure: Any) -> int | None:
+    """How deep a measure looks; RR looks as far as the first relevant chunk, wherever it is."""
+    return 0 if measure.NAME == "RR" else measure.params.get("cutoff")
+
+
+def _cut(depths: Sequence[int | None]) -> int | None:
+    known = [depth for depth in depths if depth is not None]
+    return max(known, default=0) if len(known) == len(depths) else None
 
 
 class _Corpus:

@@ -14,11 +14,13 @@ DENSE_SHARE = 0.3
 Fusion = Callable[[Mapping[str, Sequence[Ranked]]], list[Ranked]]
 
 
-def reciprocal_ranks(rankings: Mapping[str, Sequence[Ranked]]) -> list[Ranked]:
+def reciprocal_ranks(
+    rankings: Mapping[str, Sequence[Ranked]], *, rrf_k: int = RRF_K
+) -> list[Ranked]:
     """Score a chunk by the sum of 1 / (60 + rank) over the rankings that have it."""
     return _fused(
         {
-            stage: {one.chunk_id: 1 / (RRF_K + rank) for rank, one in enumerate(ranked, 1)}
+            stage: {one.chunk_id: 1 / (rrf_k + rank) for rank, one in enumerate(ranked, 1)}
             for stage, ranked in rankings.items()
         },
         rankings,

@@ -1,9 +1,10 @@
 """Dense and lexical search together, fused by relative scores: the default."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from drehr_rag.protocols import Encoder, Store
-from drehr_rag.retrievers._fusion import Fusion, relative_scores
+from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope
@@ -17,17 +18,23 @@ PER_PATIENT = 10
 many hits are asked for."""
 
 
-def build(*, encoder: Encoder, store: Store) -> "HybridRetriever":
-    """A hybrid retriever."""
-    return HybridRetriever(encoder, store, relative_scores)
+def build(
+    *, encoder: Encoder, store: Store, dense_share: float = DENSE_SHARE, depth: int = DEPTH
+) -> "HybridRetriever":
+    """A hybrid retriever; the dense score's share and the depth of either side can be set."""
+    fusion = partial(relative_scores, dense_share=dense_share)
+    return HybridRetriever(encoder, store, fusion, depth=depth)
 
 
 class HybridRetriever:
-    """Asks both sides for at least `DEPTH` hits and fuses them."""
+    """Asks both sides for at least `depth` hits and fuses them."""
 
-    def __init__(self, encoder: Encoder, store: Store, fusion: Fusion) -> None:
+    def __init__(
+        self, encoder: Encoder, store: Store, fusion: Fusion, *, depth: int = DEPTH
+    ) -> None:
         """Keep the parts."""
         self._store = store
+        self._depth = depth
         self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
             "dense": DenseRetriever(encoder, store),
             "lexical": LexicalRetriever(store),
@@ -41,18 +48,24 @@ class HybridRetriever:
 
         Only what is returned is read whole; a chunk that goes meanwhile is left out.
         """
-        depth = max(DEPTH, k)
+        best = self.rank(queries, scope=scope, filters=filters, k=k)
+        wanted = list(dict.fromkeys(one.chunk_id for ranked in best for one in ranked))
+        chunks = {chunk.chunk_id: chunk for chunk in self._store.get(wanted, scope=scope)}
+        return [_hits(ranked, chunks) for ranked in best]
+
+    def rank(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Ranked]]:
+        """As `retrieve`, without the chunks."""
+        depth = max(self._depth, k)
         found = {
             stage: side.rank(queries, scope=scope, filters=filters, k=depth)
             for stage, side in self._sides.items()
         }
-        best = [
+        return [
             self._fusion({stage: ranked[i] for stage, ranked in found.items()})[:k]
             for i in range(len(queries))
         ]
-        wanted = list(dict.fromkeys(one.chunk_id for ranked in best for one in ranked))
-        chunks = {chunk.chunk_id: chunk for chunk in self._store.get(wanted, scope=scope)}
-        return [_hits(ranked, chunks) for ranked in best]
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int

@@ -1,0 +1,168 @@
+"""`drehr-rag eval BENCHMARK`: retrieve for every query, score, show; one command a benchmark."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.progress import Progress, TaskID
+
+from drehr_rag._registry import find
+from drehr_rag.cli._options import Json
+from drehr_rag.cli.eval import _options as o
+from drehr_rag.cli.eval._foreign import foreign_run
+from drehr_rag.encoders import load_encoder
+from drehr_rag.errors import BadArgument
+from drehr_rag.eval.benchmarks import load_benchmark
+from drehr_rag.eval.results import Result, result
+from drehr_rag.eval.retrieval import DEPTH, fill_store, retrieve
+from drehr_rag.eval.runs import write_run
+from drehr_rag.eval.scoring import score
+from drehr_rag.eval.task import Measures, Task
+from drehr_rag.protocols import Encoder
+
+
+def command_for(name: str) -> Callable[..., None]:
+    """The command of a benchmark."""
+
+    def command(
+        place: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Argument(help="The benchmark's folder; the ward is in the package."),
+        ] = None,
+        encoder: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(help="offline, dr-ehr-small, … (see index); lexical search needs none."),
+        ] = None,
+        mode: Annotated[
+            Optional[list[str]],  # noqa: UP045
+            typer.Option(help="hybrid (default), dense, lexical, rrf; repeated: side by side."),
+        ] = None,
+        retriever: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(
+                help="Instead of a mode: MODULE:FUNCTION that takes the task and gives a LangChain "
+                "or LlamaIndex retriever, or a run.",
+            ),
+        ] = None,
+        option: o.Options = None,
+        retriever_option: Annotated[
+            Optional[list[str]],  # noqa: UP045
+            typer.Option(
+                help="The mode's own: dense_share=0.5, rrf_k=20, depth=400.", metavar="NAME=VALUE"
+            ),
+        ] = None,
+        measure: o.Measure = None,
+        depth: Annotated[int, typer.Option(help="Chunks of a multi-patient ranking.")] = DEPTH,
+        graph: Annotated[
+            bool,
+            typer.Option(help="Dense search by the graph; by default every chunk is looked at."),
+        ] = False,
+        cache: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Option(help="Folder that keeps vectors of passages, for the next run."),
+        ] = None,
+        save_run: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Option(help="File for the run, in TREC's form, or BEIR's if it ends in .json."),
+        ] = None,
+        out: o.Out = None,
+        missing: o.Missing = "error",
+        json: Json = False,
+    ) -> None:
+        task = load_benchmark(name, place, **o.options_of(option))
+        modes = _modes(mode, retriever, save_run)
+        measures = measures_of(task, measure)
+        results = []
+        with o.bar(json) as bar:
+            if retriever:
+                results = [_foreign(task, retriever, measures, o.missing_of(missing), save_run)]
+            else:
+                loaded = load_encoder(encoder) if encoder else None
+                own = o.numbers_of(retriever_option, "--retriever-option")
+                with _store(task, loaded, bar, cache=cache, exact=not graph) as store:
+                    for one in modes:
+                        tell = partial(_tell, bar, {})
+                        found = retrieve(
+                            task, one, loaded, store, depth=depth, options=own, progress=tell
+                        )
+                        scores = score(task, found.run, single=found.single, measures=measures)
+                        about = {
+                            "system": _system(loaded, one, own, depth, graph),
+                            "latency_ms": dict(found.latency_ms),
+                            "seconds": dict(found.seconds),
+                            "command": o.command_line(),
+                        }
+                        label = f"{one}, {encoder}" if encoder and one != "lexical" else one
+                        results.append(result(label, task, found.run, scores, manifest=about))
+                        if save_run:
+                            write_run(found.run, save_run, tag=one, depth=depth)
+        _save(results, out)
+        o.show(results, json=json)
+
+    summary = (find("drehr_rag.eval.benchmarks", name).__doc__ or name).split("\n\n", 1)[0]
+    command.__doc__ = " ".join(summary.split())
+    return command
+
+
+def measures_of(task: Task, names: Sequence[str] | None) -> Measures:
+    """The measures asked for, in each of the task's settings."""
+    return {setting: tuple(names) for setting in task.measures} if names else task.measures
+
+
+def _modes(modes: list[str] | None, retriever: str | None, save_run: Path | None) -> list[str]:
+    if retriever and modes:
+        raise BadArgument("--retriever stands instead of --mode")
+    if save_run and len(modes or ()) > 1:
+        raise BadArgument("--save-run keeps one run: give one --mode, or --out for all")
+    return list(dict.fromkeys(modes or ["hybrid"]))
+
+
+@contextmanager
+def _store(
+    task: Task, encoder: Encoder | None, bar: Progress, *, cache: Path | None, exact: bool
+) -> Iterator[Any]:
+    with TemporaryDirectory(prefix="drehr-eval-") as folder:
+        tell = partial(_tell, bar, {})
+        store = fill_store(
+            task, encoder, str(Path(folder) / "store"), cache=cache, exact=exact, progress=tell
+        )
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _tell(bar: Progress, tasks: dict[str, TaskID], what: str, done: int, total: int) -> None:
+    if what not in tasks:
+        tasks[what] = bar.add_task(what, total=total)
+    bar.update(tasks[what], completed=done)
+
+
+def _system(
+    encoder: Encoder | None, mode: str, options: Mapping[str, Any], depth: int, graph: bool
+) -> dict[str, Any]:
+    known = {"encoder": encoder.name, "fingerprint": asdict(encoder.fingerprint)} if encoder else {}
+    return {**known, "mode": mode, "options": dict(options), "depth": depth, "exact": not graph}
+
+
+def _foreign(
+    task: Task, where: str, measures: Measures, missing: str, save_run: Path | None
+) -> Result:
+    run, about = foreign_run(where, task)
+    scores = score(task, run, missing=missing, measures=measures)
+    if save_run:
+        write_run(run, save_run, tag=where.replace(" ", ""))
+    manifest = {"system": about, "command": o.command_line()}
+    return result(where, task, run, scores, manifest=manifest)
+
+
+def _save(results: Sequence[Result], out: Path | None) -> None:
+    """One result in the folder itself, several in folders within."""
+    for one in results if out else ():
+        folder = out if len(results) == 1 else out / one.name.split(",")[0]  # type: ignore[operator]
+        one.save(folder)  # type: ignore[arg-type]

@@ -1,0 +1,121 @@
+"""Options and output that the evaluation's commands share."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from drehr_rag.cli._options import pairs
+from drehr_rag.cli._show import console, print_json
+from drehr_rag.errors import BadArgument
+from drehr_rag.eval.results import Result
+from drehr_rag.eval.tables import grid, lines
+
+Options = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--option",
+        help="The benchmark's own: split=dev (beir), chunker=words (ward), notes=NOTEEVENTS.csv.gz "
+        "and ids=FILE (cliniq); may be repeated.",
+        metavar="NAME=VALUE",
+    ),
+]
+Measure = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--measure",
+        help="Instead of the benchmark's own, in its settings: nDCG@20, P@5, …; may be repeated.",
+    ),
+]
+Missing = Annotated[
+    str, typer.Option(help="Queries that a run leaves out: error, or zero (nothing found).")
+]
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", help="New folder for the result; see compare and report."),
+]
+
+
+def missing_of(missing: str) -> str:
+    """`--missing`, checked."""
+    if missing not in ("error", "zero"):
+        raise BadArgument(f"--missing is error or zero, not {missing!r}")
+    return missing
+
+
+def options_of(options: list[str] | None) -> dict[str, Any]:
+    """`--option`, as the benchmark takes it."""
+    return dict(pairs(options, "--option"))
+
+
+def numbers_of(options: list[str] | None, what: str) -> dict[str, Any]:
+    """Options of which those that look like numbers are numbers."""
+    return {name: _number(value) for name, value in pairs(options, what).items()}
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def bar(quiet: bool) -> Progress:
+    """What is done, of how much, and how long it will take, on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    err = Console(stderr=True)
+    return Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=quiet)
+
+
+def command_line() -> str:
+    """The command as it was typed, for the manifest."""
+    return " ".join(["drehr-rag", *sys.argv[1:]])
+
+
+WIDTH = 110
+"""Columns of output where it is no terminal, or a narrow one: a table is cut otherwise."""
+
+
+def show(results: Sequence[Result], *, json: bool) -> None:
+    """Results side by side: a table for people, or records for programs."""
+    if json:
+        found = [asdict(line) for line in lines(results)]
+        systems = [{"name": r.name, "manifest": dict(r.manifest)} for r in results]
+        print_json({"benchmark": results[0].benchmark, "systems": systems, "lines": found})
+        return
+    out = console()
+    out.width = max(out.width, WIDTH)
+    out.print(_table(results))
+    for one in results:
+        if latency := one.manifest.get("latency_ms"):
+            out.print(
+                f"{one.name}: a query takes {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms "
+                f"(p95), its encoding included ({latency['queries']} queries, k = 10)"
+            )
+
+
+def _table(results: Sequence[Result]) -> Table:
+    found, several = grid(results), len(results) > 1
+    caption = "*: the best of those side by side" if several else None
+    table = Table(title=results[0].benchmark, title_justify="left", caption=caption)
+    for name in ("measure", *(["system"] if several else [])):
+        table.add_column(name, no_wrap=True)
+    for group in found.groups:
+        table.add_column(group.replace(" ", "\n"), justify="right", min_width=5)
+    setting = ""
+    for where, measure, system, figures in found.rows:
+        if where != setting:
+            table.add_section()
+            table.add_row(f"[bold]{where}[/bold]")
+            setting = where
+        names = [measure, system] if several else [measure]
+        table.add_row(*names, *figures, style=None if system else "dim")
+    return table

@@ -1,0 +1,43 @@
+"""Benchmarks: one module each, with `load(place, **options)` that gives a `Task`.
+
+A new benchmark is one file here, or an entry point of the group `drehr_rag.eval.benchmarks`.
+"""
+
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from drehr_rag._registry import find
+from drehr_rag.errors import EvaluationError, UnknownName
+from drehr_rag.eval.task import Task
+
+__all__ = ["load_benchmark"]
+
+
+def load_benchmark(name: str, place: str | Path | None = None, **options: Any) -> Task:
+    """Load a benchmark.
+
+    Args:
+        name: `cliniq`, `beir`, `devset`, `ward`, or a third party's.
+        place: Its folder; `ward` needs none.
+        options: The benchmark's own, e.g. `split="dev"` of `beir`.
+
+    Raises:
+        UnknownName: No benchmark, or no option of it, has this name.
+        EvaluationError: Its files are missing, damaged or do not fit each other.
+    """
+    load = find(__name__, name).load
+    parameters = signature(load).parameters
+    known = [p for p in parameters if p != "place"]
+    if wrong := sorted(set(options) - set(known)):
+        takes = f"takes {', '.join(known)}" if known else "has no options"
+        raise UnknownName(f"the benchmark {name} {takes}, not {', '.join(wrong)}")
+    if "place" not in parameters:
+        if place is not None:
+            raise EvaluationError(f"the benchmark {name} is in the package: it takes no folder")
+        task: Task = load(**options)
+        return task
+    if place is None:
+        raise EvaluationError(f"the benchmark {name} needs the folder that it lies in")
+    task = load(Path(place), **options)
+    return task
