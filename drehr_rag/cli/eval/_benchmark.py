@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from drehr_rag._registry import find
 from drehr_rag.cli._options import Json
@@ -86,7 +86,7 @@ def command_for(name: str) -> Callable[..., None]:
                 own = o.numbers_of(retriever_option, "--retriever-option")
                 with _store(task, loaded, bar, cache=cache, exact=not graph) as store:
                     for one in modes:
-                        tell = partial(_tell, bar, {})
+                        tell = partial(o.tell, bar, {}, name)
                         found = retrieve(
                             task, one, loaded, store, depth=depth, options=own, progress=tell
                         )
@@ -127,7 +127,7 @@ def _store(
     task: Task, encoder: Encoder | None, bar: Progress, *, cache: Path | None, exact: bool
 ) -> Iterator[Any]:
     with TemporaryDirectory(prefix="drehr-eval-") as folder:
-        tell = partial(_tell, bar, {})
+        tell = partial(o.tell, bar, {}, task.name)
         store = fill_store(
             task, encoder, str(Path(folder) / "store"), cache=cache, exact=exact, progress=tell
         )
@@ -135,12 +135,6 @@ def _store(
             yield store
         finally:
             store.close()
-
-
-def _tell(bar: Progress, tasks: dict[str, TaskID], what: str, done: int, total: int) -> None:
-    if what not in tasks:
-        tasks[what] = bar.add_task(what, total=total)
-    bar.update(tasks[what], completed=done)
 
 
 def _system(

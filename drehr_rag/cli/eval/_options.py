@@ -8,7 +8,14 @@ from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from drehr_rag.cli._options import pairs
@@ -75,12 +82,21 @@ def bar(quiet: bool) -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=quiet)
 
 
+def tell(
+    bar: Progress, tasks: dict[str, TaskID], title: str, what: str, done: int, total: int
+) -> None:
+    """Show how far something is; `tasks` are the bars that are there."""
+    if what not in tasks:
+        tasks[what] = bar.add_task(f"{title}: {what}", total=total)
+    bar.update(tasks[what], completed=done)
+
+
 def command_line() -> str:
     """The command as it was typed, for the manifest."""
     return " ".join(["drehr-rag", *sys.argv[1:]])
 
 
-WIDTH = 110
+WIDTH = 120
 """Columns of output where it is no terminal, or a narrow one: a table is cut otherwise."""
 
 

@@ -1,0 +1,217 @@
+"""An ablation: systems × benchmarks from one TOML file, resumable, each a result of its own.
+
+```toml
+cache = "vectors"                 # optional; vectors of passages are kept here
+
+[[benchmark]]
+name = "devset"
+place = "shared/data/devset/mtsamples"
+options = { notes = "notes.jsonl.gz", chunker = ["words", "sections"] }
+
+[[system]]
+mode = "lexical"
+
+[[system]]
+mode = "rrf"
+encoder = ["offline", "bge"]
+options = { rrf_k = [10, 60, 200] }
+```
+
+A list stands for each of its values; several lists are crossed. Paths are relative to the file.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import groupby, product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from drehr_rag.encoders import load_encoder
+from drehr_rag.errors import EvaluationError
+from drehr_rag.eval.benchmarks import load_benchmark
+from drehr_rag.eval.results import Result, result
+from drehr_rag.eval.retrieval import Progress as Done
+from drehr_rag.eval.retrieval import fill_store, retrieve
+from drehr_rag.eval.scoring import score
+from drehr_rag.eval.task import Task
+
+PATHS = ("place", "notes", "ids")
+"""Values that are files or folders."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to search: a retriever with its options, and an encoder if it needs one."""
+
+    mode: str
+    encoder: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For tables: `rrf offline rrf_k=60`."""
+        encoder = [self.encoder] if self.encoder else []
+        return " ".join([self.mode, *encoder, *_said(self.options)])
+
+    @property
+    def folder(self) -> str:
+        """For the results: the name, in which a path or a hub's id has no slash."""
+        return self.name.replace("/", "_")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A benchmark with its options."""
+
+    name: str
+    place: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """For the results: `devset-mtsamples-chunker=words`."""
+        short = {k: Path(v).name if k in PATHS else v for k, v in self.options.items()}
+        return "-".join(
+            [self.name, *([Path(self.place).name] if self.place else []), *_said(short)]
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a grid's file asks for."""
+
+    benchmarks: tuple[Place, ...]
+    systems: tuple[System, ...]
+    cache: Path | None
+
+
+def read_grid(file: str | Path) -> Plan:
+    """Read a grid.
+
+    Raises:
+        EvaluationError: It is no TOML, or not of the form above.
+    """
+    path = Path(file)
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except OSError as problem:
+        raise EvaluationError(f"{path} cannot be read: {problem.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise EvaluationError(f"{path} is broken TOML: {problem}") from None
+    base = path.resolve().parent
+    _only(given, {"cache", "benchmark", "system"}, f"{path}")
+    benchmarks = [
+        Place(**row)
+        for row in _rows(given, "benchmark", {"name", "place", "options"}, "name", path, base)
+    ]
+    systems = [
+        System(**row)
+        for row in _rows(given, "system", {"mode", "encoder", "options"}, "mode", path, base)
+    ]
+    cache = given.get("cache")
+    return Plan(tuple(benchmarks), tuple(systems), base / cache if cache else None)
+
+
+def run_grid(
+    plan: Plan,
+    out: str | Path,
+    *,
+    command: str = "",
+    progress: Callable[[str], Done] | None = None,
+) -> dict[str, list[Result]]:
+    """Do what is left of a grid; results that are there already are read.
+
+    Args:
+        plan: From `read_grid`.
+        out: Folder of the results: `<benchmark>/<system>/`.
+        command: For the manifests.
+        progress: Called with each benchmark and system, gives what is told how far it is.
+
+    Returns:
+        Each benchmark's results, in the order of the systems.
+    """
+    found: dict[str, list[Result]] = {}
+    for benchmark in plan.benchmarks:
+        folder = Path(out) / benchmark.folder
+        left = [
+            one for one in plan.systems if not (folder / one.folder / "manifest.json").is_file()
+        ]
+        if left:
+            task = load_benchmark(benchmark.name, benchmark.place, **benchmark.options)
+            for encoder, systems in groupby(sorted(left, key=_encoder), _encoder):
+                _search(task, encoder or None, list(systems), folder, plan.cache, command, progress)
+        found[benchmark.folder] = [Result.load(folder / one.folder) for one in plan.systems]
+    return found
+
+
+def _search(
+    task: Task,
+    encoder: str | None,
+    systems: list[System],
+    folder: Path,
+    cache: Path | None,
+    command: str,
+    progress: Callable[[str], Done] | None,
+) -> None:
+    """All systems of one encoder, over one store."""
+    loaded = load_encoder(encoder) if encoder else None
+    with TemporaryDirectory(prefix="drehr-grid-") as scratch:
+        tell = progress(f"{task.name}, {encoder or 'no encoder'}") if progress else None
+        store = fill_store(task, loaded, f"{scratch}/store", cache=cache, progress=tell)
+        with store:
+            for one in systems:
+                tell = progress(f"{task.name}, {one.name}") if progress else None
+                options = dict(one.options)
+                got = retrieve(task, one.mode, loaded, store, options=options, progress=tell)
+                made = asdict(loaded.fingerprint) if loaded else None
+                about = {
+                    "system": {**asdict(one), "fingerprint": made},
+                    "latency_ms": dict(got.latency_ms),
+                    "seconds": dict(got.seconds),
+                    "command": command,
+                }
+                scores = score(task, got.run, single=got.single)
+                result(one.name, task, got.run, scores, manifest=about).save(folder / one.folder)
+
+
+def _rows(
+    given: Mapping[str, Any], kind: str, known: set[str], needed: str, path: Path, base: Path
+) -> Iterator[dict[str, Any]]:
+    rows = given.get(kind)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows) or not rows:
+        raise EvaluationError(f"{path} has no [[{kind}]]")
+    for row in rows:
+        _only(row, known, f"{path}: [[{kind}]]")
+        if needed not in row:
+            raise EvaluationError(f"{path}: a [[{kind}]] has no {needed}")
+        options = row.get("options", {})
+        if not isinstance(options, dict):
+            raise EvaluationError(f"{path}: options of a [[{kind}]] are a table")
+        plain = {name: value for name, value in row.items() if name != "options"}
+        for head in _crossed(plain, base):
+            yield from ({**head, "options": tail} for tail in _crossed(options, base))
+
+
+def _crossed(values: Mapping[str, Any], base: Path) -> Iterator[dict[str, Any]]:
+    """One for each combination of the lists' values, paths made whole."""
+    lists = [value if isinstance(value, list) else [value] for value in values.values()]
+    for combination in product(*lists):
+        row = dict(zip(values, combination, strict=True))
+        yield {k: str(base / v) if k in PATHS and isinstance(v, str) else v for k, v in row.items()}
+
+
+def _encoder(system: System) -> str:
+    return system.encoder or ""
+
+
+def _only(given: Mapping[str, Any], known: set[str], where: str) -> None:
+    if wrong := sorted(given.keys() - known):
+        raise EvaluationError(
+            f"{where} has no {', '.join(wrong)}: there are {', '.join(sorted(known))}"
+        )
+
+
+def _said(options: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in options.items()]
