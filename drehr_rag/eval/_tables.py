@@ -56,10 +56,10 @@ def queries(*files: Path, type: str | None = None) -> dict[str, Query]:
     """The queries of some files; `type` of a row, or one for all."""
     found: dict[str, Query] = {}
     for file in files:
-        for key, row in rows(file):
-            if key in found:
-                raise EvaluationError(f"{file}: the query {key!r} is in another file too")
-            found[key] = Query(row["text"], type or row.get("type"))
+        some = {key: Query(row["text"], type or row.get("type")) for key, row in rows(file)}
+        if both := found.keys() & some.keys():
+            raise EvaluationError(f"{file}: {len(both):,} queries are in another file too")
+        found |= some
     return found
 
 

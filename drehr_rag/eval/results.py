@@ -30,6 +30,9 @@ from drehr_rag.eval.task import Qrels, Query, Task
 FORM = 1
 """Of the folder; raised when an older reader would misread it."""
 
+FILES = ("scores.jsonl.gz", "queries.jsonl", "judged.tsv.gz", "run.json.gz")
+"""What a result that was cut off may have left; the manifest is written last."""
+
 PACKAGES = (
     "ir-measures",
     "numpy",
@@ -76,7 +79,7 @@ class Result:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Write the folder; one that holds another result is refused.
+        """Write the folder; one that holds anything but a half-written result is refused.
 
         Raises:
             EvaluationError: The folder cannot be made or is not empty.
@@ -84,10 +87,10 @@ class Result:
         place = Path(folder)
         try:
             place.mkdir(parents=True, exist_ok=True)
-            full = any(place.iterdir())
+            foreign = [file.name for file in place.iterdir() if file.name not in FILES]
         except OSError as problem:
             raise EvaluationError(f"{place} cannot be a result: {problem.strerror}") from None
-        if full:
+        if foreign or (place / "manifest.json").exists():
             raise EvaluationError(f"{place} is not empty: name a new folder for the result")
         with written(place / "scores.jsonl.gz") as stream:
             for cell, values in self.scores.items():
@@ -98,7 +101,7 @@ class Result:
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         write_qrels(self.qrels, place / "judged.tsv.gz")
         write_run(self.run, place / "run.json.gz")
-        files = {file.name: checksum(file) for file in sorted(place.iterdir())}
+        files = {name: checksum(place / name) for name in FILES}
         manifest = {
             "form": FORM,
             "name": self.name,

@@ -33,7 +33,7 @@ def read_run(path: str | Path) -> dict[str, dict[str, float]]:
         stream.seek(0)
         rows = _from_json(stream, file) if start == "{" else _from_trec(stream, file)
         run = _gathered(rows, file)
-    if not run:
+    if not any(run.values()):
         raise EvaluationError(f"{file} holds no ranking")
     return run
 
@@ -88,7 +88,7 @@ def check_run(run: Run, queries: Sequence[str], *, missing: str = "error") -> No
         )
 
 
-def _from_json(stream: IO[str], file: Path) -> Iterator[tuple[str, str, object]]:
+def _from_json(stream: IO[str], file: Path) -> Iterator[tuple[str, str | None, object]]:
     try:
         run = json.load(stream, object_pairs_hook=unique)
     except ValueError as problem:
@@ -96,10 +96,11 @@ def _from_json(stream: IO[str], file: Path) -> Iterator[tuple[str, str, object]]
     for query, scores in run.items():
         if not isinstance(scores, dict):
             raise EvaluationError(f"{file}: query {query!r} has no object of chunks and scores")
+        yield query, None, None  # nothing may have been found for it
         yield from ((query, chunk, score) for chunk, score in scores.items())
 
 
-def _from_trec(stream: IO[str], file: Path) -> Iterator[tuple[str, str, object]]:
+def _from_trec(stream: IO[str], file: Path) -> Iterator[tuple[str, str | None, object]]:
     for number, line in enumerate(stream, 1):
         cells = line.split()
         if len(cells) == 6:
@@ -111,16 +112,20 @@ def _from_trec(stream: IO[str], file: Path) -> Iterator[tuple[str, str, object]]
             )
 
 
-def _gathered(rows: Iterable[tuple[str, str, object]], file: Path) -> dict[str, dict[str, float]]:
+def _gathered(
+    rows: Iterable[tuple[str, str | None, object]], file: Path
+) -> dict[str, dict[str, float]]:
     run: dict[str, dict[str, float]] = {}
     names: dict[str, str] = {}  # one string for each chunk, however many queries found it
     twice = bad = 0
     for query, chunk, score in rows:
+        scores = run.setdefault(query, {})
+        if chunk is None:
+            continue
         try:
             value = float(score)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             value = float("nan")
-        scores = run.setdefault(query, {})
         twice += chunk in scores
         bad += not isfinite(value)
         scores[names.setdefault(chunk, chunk)] = value

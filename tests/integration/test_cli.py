@@ -1,32 +1,16 @@
 """The command line as a user meets it: what it prints, its exit codes, and no traceback."""
 
 import json
-import sys
 
 import pytest
 
-from drehr_rag import cli, ward
+from drehr_rag import ward
 from drehr_rag._registry import names
+from drehr_rag.cli._show import passage
 
-COMMANDS = ["ask", "delete", "demo", "index", "info", "search", "store"]
+COMMANDS = ["ask", "delete", "demo", "eval", "index", "info", "search", "store"]
+GROUPS = ["eval", "store"]
 STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs a command line; returns exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["drehr-rag", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +32,10 @@ def store(notes, tmp_path_factory):
 
 def test_every_command_shows_an_example(run):
     assert names("drehr_rag.cli") == COMMANDS
-    for name in [*COMMANDS[:-1], *(f"store {name}" for name in STORE_COMMANDS)]:
+    alone = [name for name in COMMANDS if name not in GROUPS]
+    benchmarks, measuring = names("drehr_rag.eval.benchmarks"), names("drehr_rag.cli.eval")
+    within = {"store": STORE_COMMANDS, "eval": [*benchmarks, *measuring]}
+    for name in [*alone, *(f"{group} {name}" for group in GROUPS for name in within[group])]:
         code, out, _ = run(*name.split(), "--help")
         assert code == 0
         assert f"Example: drehr-rag {name}" in " ".join(out.replace("│", " ").split())
@@ -157,7 +144,7 @@ def test_matched_words_and_section_stand_out(run, store):
     code, out, _ = run("search", "heparin allergy", "--store", store, "--patient", "p08", "-k", "1")
     assert code == 0
     assert "patient p08" in out and "§" in out and "heparin" in out.lower()
-    shown = cli._show.passage("No HEPARIN: allergies, heparins", "heparin allergies")
+    shown = passage("No HEPARIN: allergies, heparins", "heparin allergies")
     marked = [shown.plain[span.start : span.end] for span in shown.spans]
     assert marked == ["HEPARIN", "allergies", "heparins"]
 

@@ -104,8 +104,10 @@ def command_for(name: str) -> Callable[..., None]:
         _save(results, out)
         o.show(results, json=json)
 
-    summary = (find("drehr_rag.eval.benchmarks", name).__doc__ or name).split("\n\n", 1)[0]
-    command.__doc__ = " ".join(summary.split())
+    module = find("drehr_rag.eval.benchmarks", name)
+    summary = " ".join((module.__doc__ or name).split("\n\n", 1)[0].split())
+    example = getattr(module, "EXAMPLE", None)
+    command.__doc__ = summary + (f"\n\n[bold]Example:[/bold] {example}" if example else "")
     return command
 
 

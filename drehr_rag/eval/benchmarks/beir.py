@@ -11,6 +11,8 @@ from drehr_rag.eval._tables import facts, judged_only, one_of, queries, rows
 from drehr_rag.eval.qrels import read_qrels
 from drehr_rag.eval.task import Measures, Passage, Task
 
+EXAMPLE = "drehr-rag eval beir ./nfcorpus --encoder offline --option split=dev"
+
 MEASURES: Measures = {"multi-patient": ("nDCG@10", "RR", "R@100", "R@1000")}
 """BEIR's own first, then those of PMC-Patients (RR, R@1000)."""
 

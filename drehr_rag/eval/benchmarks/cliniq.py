@@ -18,6 +18,11 @@ from drehr_rag.eval.task import Judgment, Passage, Query, Task
 from drehr_rag.notes.chunkers.words import WordChunker
 from drehr_rag.types import Note
 
+EXAMPLE = (
+    "drehr-rag eval cliniq ./cliniq --encoder dr-ehr-small --option "
+    "notes=NOTEEVENTS.csv.gz --option ids=ids.txt"
+)
+
 TYPES = ("disease", "procedure", "drug")
 PUBLISHED = {"notes": 1_000, "chunks": 16_550, "queries": 1_246, "judgments": 77_206}
 """Sizes that the paper states (PAPER.md section 2)."""

@@ -15,6 +15,8 @@ from drehr_rag.notes.chunkers import load_chunker
 from drehr_rag.notes.chunkers.words import WordChunker
 from drehr_rag.types import Chunk, Note
 
+EXAMPLE = "drehr-rag eval devset ./devset/mtsamples --mode lexical --save-run bm25.trec.gz"
+
 WORDS = 180
 """The most words of a chunk of another chunker; an encoder's tokens are not counted here."""
 

@@ -7,6 +7,8 @@ from drehr_rag.eval.spans import Span, project, split_notes
 from drehr_rag.eval.task import Passage, Query, Task
 from drehr_rag.notes.chunkers import load_chunker
 
+EXAMPLE = "drehr-rag eval ward --encoder offline --mode lexical --mode hybrid --out ./result"
+
 
 def load(*, chunker: str = "sections", split: str = "all", words: int = 180) -> Task:
     """Cut the notes and project the judgments onto the chunks.

@@ -1,0 +1,69 @@
+"""A grid crosses its lists, goes on where it was cut off, and says what it does not know."""
+
+import pytest
+
+from drehr_rag.errors import EvaluationError
+from drehr_rag.eval import grid as grids
+from drehr_rag.eval.grid import read_grid, run_grid
+
+GRID = """
+cache = "vectors"
+[[benchmark]]
+name = "ward"
+options = { chunker = ["sections", "words"] }
+[[system]]
+mode = "lexical"
+[[system]]
+mode = ["rrf", "hybrid"]
+encoder = ["a", "b/c"]
+options = { depth = [100, 200] }
+"""
+
+
+def test_lists_are_crossed(tmp_path):
+    (tmp_path / "grid.toml").write_text(GRID)
+    plan = read_grid(tmp_path / "grid.toml")
+    assert [one.folder for one in plan.benchmarks] == [
+        "ward-chunker=sections",
+        "ward-chunker=words",
+    ]
+    assert len(plan.systems) == 1 + 2 * 2 * 2
+    assert plan.systems[-1].name == "hybrid b/c depth=200"
+    assert plan.systems[-1].folder == "hybrid b_c depth=200"
+    assert plan.cache == tmp_path / "vectors"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[system]]\nmode='x'", r"no \[\[benchmark\]\]"),
+        ("[[benchmark]]\nname='ward'", r"no \[\[system\]\]"),
+        (GRID + "depth = 3", r"\[\[system\]\] has no depth: there are encoder, mode, options"),
+        ("seed = 1\n" + GRID, "has no seed"),
+        (GRID + "[[system]]\nencoder='x'", "has no mode"),
+        (GRID + "[[system]]\nmode='x'\noptions=3", "options of a .* are a table"),
+        ("[[", "broken TOML"),
+    ],
+)
+def test_what_is_not_meant_is_named(tmp_path, text, said):
+    (tmp_path / "grid.toml").write_text(text)
+    with pytest.raises(EvaluationError, match=said):
+        read_grid(tmp_path / "grid.toml")
+
+
+def test_a_grid_goes_on(tmp_path, monkeypatch):
+    text = '[[benchmark]]\nname = "ward"\n[[system]]\nmode = "lexical"\n'
+    (tmp_path / "grid.toml").write_text(text)
+    first = run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
+    assert list(first) == ["ward"]
+    assert first["ward"][0].manifest["system"]["mode"] == "lexical"
+
+    def never(*_, **__):
+        raise RuntimeError("searched again")
+
+    monkeypatch.setattr(grids, "retrieve", never)
+    again = run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
+    assert again["ward"][0].scores == first["ward"][0].scores
+    (tmp_path / "out" / "ward" / "lexical" / "manifest.json").unlink()  # cut off while writing
+    with pytest.raises(RuntimeError, match="searched again"):
+        run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
