@@ -485,7 +485,7 @@ class EhrIndex:
         made = self._store.manifest
         try:
             held = Fingerprint(**made["encoder"]["fingerprint"])
-            whole = made["encoder"]["name"] and made["chunker"]["name"] is not None
+            whole = all(isinstance(made[part]["name"], str) for part in ("encoder", "chunker"))
             whole = whole and isinstance(made["chunker"]["options"], dict)
             whole = whole and isinstance(made["encoder"].get("options", {}), dict)
         except (KeyError, TypeError):
@@ -525,7 +525,7 @@ class EhrIndex:
         probes = self._store.manifest["encoder"].get("probes")
         if not probes and SERVED in (held.weights, given.weights):
             differ = ["what cannot be told: a served encoder needs probe vectors in the manifest"]
-        if not differ and probes and (alike := likeness(probes, encoder)) < ALIKE:
+        if not differ and probes and (alike := self._likeness(probes, encoder)) < ALIKE:
             differ = [f"the vectors of eight probe texts, cosine {alike:.4f}"]
         if differ:
             raise EncoderMismatch(
@@ -533,6 +533,15 @@ class EhrIndex:
                 f"{', '.join(differ)}): open it with its own encoder and the options it was made "
                 "with, or index into a new store"
             )
+
+    def _likeness(self, probes: Mapping[str, Any], encoder: Encoder) -> float:
+        try:
+            return likeness(probes, encoder)
+        except (KeyError, TypeError, ValueError):  # not those of an older version, but broken
+            raise StoreDamaged(
+                f"the probe vectors in the manifest of {self.location} are broken: put back a copy "
+                "of the store, or index the notes again"
+            ) from None
 
     def _check_chunker(self, name: str | None, options: Mapping[str, Any] | None) -> None:
         made = self._store.manifest["chunker"]
@@ -545,10 +554,8 @@ class EhrIndex:
 
 
 def _loaded(encoder: str | Encoder, options: Mapping[str, Any]) -> Encoder:
-    if isinstance(encoder, str):
+    if isinstance(encoder, str | Path):
         return load_encoder(encoder, **options)
-    if isinstance(encoder, Path):
-        raise BadArgument("encoder is a name or an encoder: give a folder as text, str(folder)")
     if options:
         raise BadArgument("encoder_options are for an encoder given by name: this one is loaded")
     return encoder

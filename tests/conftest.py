@@ -1,6 +1,7 @@
 """What several tests share: the open data, stores of every kind, a few notes."""
 
 import os
+import sys
 import uuid
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from qdrant_client import QdrantClient
 from qdrant_loopback import Loopback
 from qdrant_loopback_grpc import GrpcFront
 
+from drehr_rag import cli
 from drehr_rag.index import EhrIndex
 from drehr_rag.stores import Access, open_store
 from drehr_rag.stores.server import ServerStore
@@ -169,3 +171,20 @@ def few():
     with EhrIndex.open(":memory:", encoder=HashEncoder(dimension=64)) as index:
         index.add(few_notes())
         yield index
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs a command line; returns exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["drehr-rag", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

@@ -180,7 +180,7 @@ class GrpcFront:
 
     def _answer(self, name: str, message: Any, key: str | None, kind: Any) -> Any:
         if name not in CALLS:
-            raise NotImplementedError(f"the loopback can not do {name}")
+            raise LookupError(f"{name} is no call that the loopback translates")
         method, names = CALLS[name]
         return to_grpc(kind, getattr(self._client(key), method)(**to_rest(message, names)))
 

@@ -13,7 +13,7 @@ from drehr_rag.protocols import Encoder
 __all__ = ["load_encoder", "options_of", "same_encoder"]
 
 
-def load_encoder(name: str, **options: Any) -> Encoder:
+def load_encoder(name: str | Path, **options: Any) -> Encoder:
     """Load an encoder.
 
     Args:
@@ -27,14 +27,17 @@ def load_encoder(name: str, **options: Any) -> Encoder:
         MissingExtra: The packages that run it are not installed.
         UnknownName: There is no such encoder, or it has no such option.
     """
-    plugin, model = _parts(name)
+    plugin, model = _parts(str(name))
     try:
         encoder: Encoder = find(__name__, plugin).load(model, **options)
     except TypeError as problem:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(problem))
-        if not unknown or unknown[1] not in options:
+        wrong = re.search(
+            r"(?:unexpected|multiple values for) keyword argument '(\w+)'", str(problem)
+        )
+        if not wrong or wrong[1] not in options:
             raise
-        raise UnknownName(f"the encoder {plugin} has no option {unknown[1]!r}") from problem
+        state = "fixes" if "multiple" in str(problem) else "has no option"
+        raise UnknownName(f"the encoder {plugin} {state} {wrong[1]!r}") from problem
     made = asdict(encoder.fingerprint)
     decisive = {n: made[n] for n, value in options.items() if n in made and made[n] == value}
     with suppress(AttributeError):  # a third party's may have no room for it
@@ -65,6 +68,11 @@ def _parts(name: str) -> tuple[str, str | None]:
         model = str(Path(model).resolve())  # a store remembers it, wherever it is opened from
     if plugin.replace("_", "-") in known:
         return plugin.replace("_", "-"), model or None
+    if "://" in name:  # it may hold a password, so it is not repeated
+        raise UnknownName(
+            "an encoder on a server is named remote:https://HOST/v1?tokenizer=FOLDER, without a "
+            "name or password in the address"
+        )
     if Path(name).is_dir() or "/" in name:
         place = str(Path(name).resolve()) if Path(name).is_dir() else name
         return "sentence-transformer", place

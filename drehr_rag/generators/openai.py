@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from drehr_rag._urls import checked_url
-from drehr_rag.errors import GeneratorError
+from drehr_rag.errors import BadArgument, GeneratorError
 from drehr_rag.protocols import GenerationRequest
 
 TIMEOUT = 120.0
@@ -52,6 +52,8 @@ class OpenAIGenerator:
         """
         key = api_key or os.environ.get("OPENAI_API_KEY")
         base = checked_url(url, what="the generator", key=bool(key))
+        if key and not (key.isascii() and key.isprintable()):  # a header could not hold it
+            raise BadArgument("the generator's key holds characters that no key has: was it cut?")
         self._url = base if base.endswith("/v1") else f"{base}/v1"
         self._model = model
         self._max_tokens = max_tokens

@@ -68,6 +68,8 @@ def copy_store(
             read back differs.
     """
     started = perf_counter()
+    if layout is not None and not isinstance(layout, Layout):
+        raise BadArgument(f"layout takes Layout(…), not {type(layout).__name__}")
     if _same(source, target):
         raise BadArgument(f"{target} is the store to copy: name another")
     with open_store(source, access=source_access) as old:

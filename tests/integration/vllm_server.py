@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -68,9 +68,17 @@ def serving(folder, *arguments, max_len=8192, dtype="bfloat16", log=None):
             _wait(process, port)
             yield f"http://127.0.0.1:{port}/v1", process
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+            _end(process)
+
+
+def _end(process):
+    """The server and its workers; one whose worker died may hang where it should end."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, how)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(60)
+            return
 
 
 def _wait(process, port, seconds=300):
