@@ -1,13 +1,17 @@
-"""Where a chunk keeps the metadata that a framework gave, so that either gives it back."""
+"""What a framework gave comes back as it was given, through either framework, or is refused."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from drehr_rag.errors import BadArgument
 from drehr_rag.types import Chunk
 
 KEPT = "framework_metadata"
 """Key in the chunk's metadata. The value is JSON text, since one in eight numbers with a fraction
 comes out of Qdrant's engine changed in its last digit (measured)."""
+
+HALF = "holds half of a surrogate pair, which cannot be stored"
 
 
 def kept(chunk: Chunk) -> dict[str, Any] | None:
@@ -16,3 +20,47 @@ def kept(chunk: Chunk) -> dict[str, Any] | None:
         return None
     given: dict[str, Any] = json.loads(chunk.metadata[KEPT])
     return given
+
+
+def storable(text: str) -> bool:
+    """Whether it is text all through; half of a surrogate pair is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_json(values: Mapping[Any, Any], what: str = "metadata") -> str:
+    """JSON text from which equal values can be read.
+
+    Raises:
+        BadArgument: There is none: a key is no text, or a value would come back as another. No
+            value is repeated.
+    """
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise BadArgument(f"{what} has a key that is {type(key).__name__}, not text")
+        if not _survives(key) or not _survives(value):
+            raise BadArgument(
+                f"{what}[{key!r}] ({type(value).__name__}) is or holds what JSON cannot hold as "
+                "it is: make it text, a finite number, or a list or dict (with text for keys)"
+            )
+    return json.dumps(values, ensure_ascii=False)
+
+
+def _survives(value: object) -> bool:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return storable(text) and _same(json.loads(text), value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _same(back: Any, given: Any) -> bool:
+    """Equal, and nothing has become something else, such as a tuple a list."""
+    if isinstance(back, dict) and isinstance(given, dict):
+        return back.keys() == given.keys() and all(_same(back[k], v) for k, v in given.items())
+    if isinstance(back, list) and isinstance(given, list):
+        return all(map(_same, back, given))
+    return isinstance(given, type(back)) and bool(back == given)

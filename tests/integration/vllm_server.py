@@ -61,14 +61,26 @@ def serving(folder, *arguments, max_len=8192, dtype="bfloat16", log=None):
         command += ["--structured-outputs-config", narrow]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with Path(log or os.devnull).open("w") as out:
+        process = _started(command, environment, out, port)
+        try:
+            yield f"http://127.0.0.1:{port}/v1", process
+        finally:
+            _end(process)
+
+
+def _started(command, environment, out, port):
+    """A healthy server. On a busy machine its worker can give up while warming up: once more."""
+    for last in (False, True):
         process = subprocess.Popen(
             command, env=environment, stdout=out, stderr=out, start_new_session=True
         )
         try:
             _wait(process, port)
-            yield f"http://127.0.0.1:{port}/v1", process
-        finally:
+            return process
+        except (RuntimeError, TimeoutError):
             _end(process)
+            if last:
+                raise
 
 
 def _end(process):

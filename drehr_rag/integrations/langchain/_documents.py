@@ -9,8 +9,7 @@ from langchain_core.documents import Document
 
 from drehr_rag._arguments import check_list
 from drehr_rag.errors import BadArgument
-from drehr_rag.integrations._kept import KEPT, kept
-from drehr_rag.integrations.langchain._metadata import HALF, as_json, storable
+from drehr_rag.integrations._kept import HALF, KEPT, as_json, kept, storable
 from drehr_rag.notes.sections import canonical
 from drehr_rag.types import Chunk, Note, as_id, as_time
 

@@ -10,8 +10,8 @@ from langchain_core.documents import Document
 from drehr_rag._arguments import check_list
 from drehr_rag.errors import BadArgument, ScopeError
 from drehr_rag.index import EhrIndex
+from drehr_rag.integrations._kept import HALF, storable
 from drehr_rag.integrations.langchain._documents import listed, to_chunk
-from drehr_rag.integrations.langchain._metadata import HALF, storable
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._where import admits, narrow

@@ -24,7 +24,7 @@ from llama_index.core.schema import (
 )
 
 from drehr_rag.errors import BadArgument
-from drehr_rag.integrations._kept import KEPT, kept
+from drehr_rag.integrations._kept import HALF, KEPT, as_json, kept, storable
 from drehr_rag.notes.sections import canonical
 from drehr_rag.types import Chunk, Note, as_id, as_time
 
@@ -37,8 +37,6 @@ _CLASSES: dict[str, type[BaseNode]] = {
     kind.__name__: kind for kind in (TextNode, Document, Node, IndexNode, ImageNode)
 }
 _STORED_APART = {"id_", "embedding", "metadata", "text", "text_resource", "class_name"}
-_LARGEST = 2**63
-"""Integers from here on are no longer exact in Qdrant."""
 
 
 def metadata_of(source: Note | Chunk) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def to_chunk(node: BaseNode) -> Chunk:
 def _chunk(node: BaseNode) -> Chunk:
     text = node.get_content(metadata_mode=MetadataMode.NONE)
     _check_text(text)
-    metadata = _json(node.metadata, "its metadata")
+    metadata = node.metadata
     start, end = _place(node, text)
     note_type, section = metadata.get("note_type"), metadata.get("section")
     return Chunk(
@@ -127,8 +125,8 @@ def _chunk(node: BaseNode) -> Chunk:
         section=canonical(section) if isinstance(section, str) else None,
         written_at=_time(metadata.get("written_at")),
         metadata={
-            KEPT: json.dumps(metadata, ensure_ascii=False),
-            KEY: json.dumps(_rest(node), ensure_ascii=False),
+            KEPT: as_json(metadata),
+            KEY: as_json(_rest(node), "node"),
         },
     )
 
@@ -150,7 +148,7 @@ def _rest(node: BaseNode) -> dict[str, Any]:
     fields = {name: value for name, value in fields.items() if name not in _STORED_APART}
     if isinstance(node, Node):
         fields |= _resources(node)
-    return {"class": type(node).__name__, **_json(fields, "it")}
+    return {"class": type(node).__name__, **fields}
 
 
 def _resources(node: Node) -> dict[str, Any]:
@@ -196,35 +194,5 @@ def _check_id(value: object, what: str) -> str:
 
 
 def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadArgument("holds half of a surrogate pair, which cannot be stored") from None
-
-
-def _json(values: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """A copy, equal in every value: nothing is turned into something else in silence."""
-    for name, value in values.items():
-        try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-            text.encode()
-            same = isinstance(name, str) and _same(json.loads(text), value)
-        except (TypeError, ValueError, RecursionError):
-            same = False
-        if not same:
-            raise BadArgument(
-                f"{what} holds under {name!r} what JSON cannot hold as it is "
-                f"({type(value).__name__}): make it text, a number, a list or a dict of such"
-            )
-    copy: dict[str, Any] = deepcopy(dict(values))
-    return copy
-
-
-def _same(back: Any, given: Any) -> bool:
-    if isinstance(given, dict):
-        return back.keys() == given.keys() and all(_same(back[k], v) for k, v in given.items())
-    if isinstance(given, list):
-        return all(map(_same, back, given))
-    if isinstance(given, int) and not -_LARGEST <= given < _LARGEST:
-        return False
-    return type(back) is type(given) and bool(back == given)
+    if not storable(text):
+        raise BadArgument(HALF)

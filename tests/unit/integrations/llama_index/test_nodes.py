@@ -25,7 +25,7 @@ words = st.text(st.characters(codec="utf-8"), max_size=20)
 values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers(-(2**90), 2**90)
     | st.floats(allow_nan=False, allow_infinity=False)
     | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
@@ -161,14 +161,16 @@ class Own(TextNode):
         (TextNode(id_="", text="x"), "a node's id is text and not empty"),
         (TextNode(id_="\ud800", text="x"), "half of a surrogate"),
         (TextNode(id_="n", text="\ud800"), "'n': holds half of a surrogate"),
-        (TextNode(id_="n", metadata={"at": datetime(2180, 5, 7)}), r"under 'at'.*\(datetime\)"),
-        (TextNode(id_="n", metadata={"set": {1}}), r"under 'set'.*\(set\)"),
-        (TextNode(id_="n", metadata={"tuple": (1,)}), r"under 'tuple'.*\(tuple\)"),
-        (TextNode(id_="n", metadata={"bytes": b"x"}), r"under 'bytes'.*\(bytes\)"),
-        (TextNode(id_="n", metadata={"nan": float("nan")}), "under 'nan'"),
-        (TextNode(id_="n", metadata={"big": 2**63}), "under 'big'"),
-        (TextNode(id_="n", metadata={"deep": {"x": [{3: 4}]}}), "under 'deep'"),
-        (TextNode(id_="n", metadata={"half": "\ud800"}), "under 'half'"),
+        (
+            TextNode(id_="n", metadata={"at": datetime(2180, 5, 7)}),
+            r"metadata\['at'\].*\(datetime\)",
+        ),
+        (TextNode(id_="n", metadata={"set": {1}}), r"metadata\['set'\].*\(set\)"),
+        (TextNode(id_="n", metadata={"tuple": (1,)}), r"metadata\['tuple'\].*\(tuple\)"),
+        (TextNode(id_="n", metadata={"bytes": b"x"}), r"metadata\['bytes'\].*\(bytes\)"),
+        (TextNode(id_="n", metadata={"nan": float("nan")}), r"metadata\['nan'\]"),
+        (TextNode(id_="n", metadata={"deep": {"x": [{3: 4}]}}), r"metadata\['deep'\]"),
+        (TextNode(id_="n", metadata={"half": "\ud800"}), r"metadata\['half'\]"),
         (TextNode(id_="n", metadata={"patient_id": 1.5}), "patient_id is a fraction"),
         (TextNode(id_="n", metadata={"patient_id": ""}), "patient_id is empty"),
         (TextNode(id_="n", metadata={"patient_id": ["p1"]}), "patient_id is missing or is not"),
@@ -189,7 +191,7 @@ def test_a_loop_in_the_metadata_is_refused():
     loop.append(loop)
     node = TextNode(id_="n", text="x")
     node.metadata["loop"] = loop
-    with pytest.raises(BadArgument, match="under 'loop'"):
+    with pytest.raises(BadArgument, match=r"metadata\['loop'\]"):
         to_chunk(node)
 
 
