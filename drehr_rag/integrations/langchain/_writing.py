@@ -1,10 +1,11 @@
 """Documents into a store and out of it, never outside the scope: checked first, then written."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from langchain_core.documents import Document
 
 from drehr_rag._arguments import check_list
@@ -33,8 +34,11 @@ def adding(
     scope: Scope,
     *,
     batch_size: int | None = None,
+    vectors: Mapping[str, Any] | None = None,
 ) -> Generator[None, None, list[str]]:
     """Write documents step by step: check all of them, then encode and write some at a time.
+
+    With `vectors`, one under each id, nothing is encoded.
 
     Returns:
         The documents' ids, in their order.
@@ -53,7 +57,9 @@ def adding(
         texts = [chunk.text for chunk in some]
         index.store.upsert(
             some,
-            index.encoder.encode_passages(texts),
+            np.stack([vectors[chunk.chunk_id] for chunk in some])
+            if vectors
+            else index.encoder.encode_passages(texts),
             sparse_passages(texts),
             {chunk.note_id: (DIGEST, 1) for chunk in some},
             scope=scope,

@@ -5,18 +5,17 @@ from collections.abc import Iterator
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from qdrant_client import QdrantClient
+from qdrant_client.models import Record
 
-from drehr_rag.errors import BadArgument, StoreMissing
-
-PAGE = 1_000
-"""Points a request."""
+from drehr_rag.errors import BadArgument
+from drehr_rag.integrations._adoption import pages
 
 
 class QdrantCollectionLoader(BaseLoader):
     """The documents of a collection, with the ids of their points; the vectors stay behind.
 
-    They were made by another encoder, or by the right one in an unknown way, and the collection
-    has no term weights with IDF: it is read once and indexed anew, never written to.
+    To index them anew with another encoder; `DrEhrVectorStore.adopt` keeps the vectors. The
+    collection is never written to.
 
     Args:
         client: Connected to the server, or to the folder.
@@ -46,23 +45,16 @@ class QdrantCollectionLoader(BaseLoader):
             StoreMissing: There is no such collection.
             BadArgument: A point has no text under that key.
         """
-        if not self._client.collection_exists(self._collection):
-            raise StoreMissing(f"the server has no collection {self._collection}")
-        offset = None
-        while True:
-            points, offset = self._client.scroll(
-                self._collection, limit=PAGE, offset=offset, with_payload=True
+        for points in pages(self._client, self._collection):
+            yield from map(self.document, points)
+
+    def document(self, point: Record) -> Document:
+        """A point as a document."""
+        payload = point.payload or {}
+        if not isinstance(payload.get(self._content), str):
+            raise BadArgument(
+                f"point {point.id} has no text under {self._content!r}, only "
+                f"{', '.join(sorted(payload))}: name content_key"
             )
-            for point in points:
-                payload = point.payload or {}
-                if not isinstance(payload.get(self._content), str):
-                    raise BadArgument(
-                        f"point {point.id} has no text under {self._content!r}, only "
-                        f"{', '.join(sorted(payload))}: name content_key"
-                    )
-                metadata = payload.get(self._metadata) or {}
-                yield Document(
-                    id=str(point.id), page_content=payload[self._content], metadata=metadata
-                )
-            if offset is None:
-                return
+        metadata = payload.get(self._metadata) or {}
+        return Document(id=str(point.id), page_content=payload[self._content], metadata=metadata)

@@ -10,10 +10,12 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
+from qdrant_client import QdrantClient
 
 from drehr_rag._arguments import check_words, positive
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex, Names, When, named_filters
+from drehr_rag.integrations._adoption import check_alike, dense, pages
 from drehr_rag.integrations._encoders import an_index
 from drehr_rag.integrations._threads import finish, finish_in_thread, twin
 from drehr_rag.integrations.langchain._documents import made_of, to_document
@@ -21,6 +23,7 @@ from drehr_rag.integrations.langchain._foreign import embeddings_of, encoder_of
 from drehr_rag.integrations.langchain._scopes import around, narrowest
 from drehr_rag.integrations.langchain._tracing import refuse_tracing
 from drehr_rag.integrations.langchain._writing import adding, checked_ids, delete
+from drehr_rag.integrations.langchain.qdrant_loader import QdrantCollectionLoader
 from drehr_rag.integrations.langchain.store_retriever import DrEhrVectorStoreRetriever
 from drehr_rag.types import Filters, Hit, Mode, Scope, Vectors
 
@@ -175,6 +178,52 @@ class DrEhrVectorStore(VectorStore):
     ) -> list[str]:
         """As `add_texts`."""
         return await self.aadd_documents(made_of(texts, metadatas), ids=ids, **options)
+
+    def adopt(
+        self,
+        client: QdrantClient,
+        collection: str,
+        *,
+        vector_name: str | None = None,
+        content_key: str = "page_content",
+        metadata_key: str = "metadata",
+        scope: Scope | None = None,
+    ) -> int:
+        """Take over a collection of `langchain_qdrant`, ids and vectors included; it is only read.
+
+        The vectors are compared with what this store's encoder makes of some of the texts. Cut
+        off, it may be run again.
+
+        Args:
+            client: Connected to the server, or to the folder.
+            collection: Its name.
+            vector_name: Of the dense vectors, if the points have several.
+            content_key: Where the text is, as it was given to `QdrantVectorStore`.
+            metadata_key: Where the metadata is; patients are under `patient_id` in it.
+            scope: Narrows the store's.
+
+        Returns:
+            How many documents were taken over.
+
+        Raises:
+            StoreMissing: There is no such collection.
+            EncoderMismatch: Another encoder made the vectors; nothing was written.
+            BadArgument: A point has no text or vector, or cannot be stored as it is.
+            ScopeError: A document is outside the scope, or its id is somebody else's.
+        """
+        bound = self._bound(scope)
+        reader = QdrantCollectionLoader(
+            client, collection, content_key=content_key, metadata_key=metadata_key
+        )
+        encoder, taken = self.index.encoder, 0
+        for points in pages(client, collection, vectors=True):
+            documents = [reader.document(point) for point in points]
+            vectors = dense(points, vector_name, encoder.fingerprint.dimension)
+            if not taken:
+                check_alike(encoder, [one.page_content for one in documents], vectors)
+            held = dict(zip((str(point.id) for point in points), vectors, strict=True))
+            taken += len(finish(adding(self.index, documents, None, bound, vectors=held)))
+        return taken
 
     def _adding(self, documents: Any, ids: Any, scope: Scope | None, size: int | None) -> Any:
         if size is not None:

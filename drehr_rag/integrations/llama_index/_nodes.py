@@ -22,6 +22,7 @@ from llama_index.core.schema import (
     RelatedNodeInfo,
     TextNode,
 )
+from llama_index.core.vector_stores.utils import metadata_dict_to_node
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.integrations._kept import HALF, KEPT, as_json, kept, storable
@@ -51,6 +52,21 @@ def metadata_of(source: Note | Chunk) -> dict[str, Any]:
     }
     known = {name: value for name, value in fields.items() if value is not None}
     return {**source.metadata, **known}
+
+
+def to_be_adopted(payload: Mapping[str, Any], point_id: str) -> BaseNode:
+    """The node that LlamaIndex's own Qdrant store wrote as this payload.
+
+    Raises:
+        BadArgument: There is none in it.
+    """
+    try:
+        return metadata_dict_to_node(dict(payload))
+    except ValueError:
+        raise BadArgument(
+            f"point {point_id} holds no LlamaIndex node (no _node_content that can be read): "
+            "another program wrote this collection"
+        ) from None
 
 
 def exclusions(metadata: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -8,21 +8,23 @@ from threading import RLock
 from typing import Any, Self
 
 from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
-from llama_index.core.schema import BaseNode
+from llama_index.core.schema import BaseNode, MetadataMode
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
     MetadataFilters,
     VectorStoreQuery,
     VectorStoreQueryResult,
 )
+from qdrant_client import QdrantClient
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
+from drehr_rag.integrations._adoption import check_alike, dense, pages
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index, shared_encoder
 from drehr_rag.integrations._search import search
 from drehr_rag.integrations.llama_index._filters import keep, known_to_the_store
-from drehr_rag.integrations.llama_index._nodes import to_node
+from drehr_rag.integrations.llama_index._nodes import to_be_adopted, to_node
 from drehr_rag.integrations.llama_index._queries import asked_for, checked_ids
 from drehr_rag.integrations.llama_index._saving import Files, note_place, noted_place
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
@@ -158,6 +160,41 @@ class DrEhrVectorStore(BasePydanticVectorStore):
                 batch.chunks, batch.dense, batch.sparse, batch.digests, scope=self._scope
             )
         return batch.ids
+
+    def adopt(
+        self, client: QdrantClient, collection: str, *, vector_name: str | None = None
+    ) -> int:
+        """Take over a collection of LlamaIndex's Qdrant store, vectors included; it is only read.
+
+        The vectors are compared with what this store's encoder makes of some of the texts, as
+        LlamaIndex embeds them. Cut off, it may be run again.
+
+        Args:
+            client: Connected to the server, or to the folder.
+            collection: Its name.
+            vector_name: Of the dense vectors, if the points have several.
+
+        Returns:
+            How many nodes were taken over.
+
+        Raises:
+            StoreMissing: There is no such collection.
+            EncoderMismatch: Another encoder made the vectors; nothing was written.
+            BadArgument: A point is no node, or cannot be stored as it is.
+            ScopeError: A node is outside the scope, or its id is somebody else's.
+        """
+        encoder, taken = self.client.encoder, 0
+        for points in pages(client, collection, vectors=True):
+            nodes = [to_be_adopted(point.payload or {}, str(point.id)) for point in points]
+            vectors = dense(points, vector_name, encoder.fingerprint.dimension)
+            if not taken:
+                texts = [node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
+                check_alike(encoder, texts, vectors)
+                self._opened.vectors_checked = True
+            for node, vector in zip(nodes, vectors, strict=True):
+                node.embedding = vector.tolist()
+            taken += len(self.add(nodes))
+        return taken
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete the nodes of a document, as far as they are in scope."""

@@ -20,6 +20,7 @@ from drehr_rag.errors import (
     StoreMissing,
     UnknownName,
 )
+from drehr_rag.integrations import _adoption
 from drehr_rag.integrations.langchain import (
     DrEhrEmbeddings,
     DrEhrTextSplitter,
@@ -213,9 +214,7 @@ async def test_what_langchain_qdrant_stored_is_indexed_anew(collection):
 
 
 def test_more_than_a_page_of_points(collection, monkeypatch):
-    from drehr_rag.integrations.langchain import qdrant_loader
-
-    monkeypatch.setattr(qdrant_loader, "PAGE", 3)
+    monkeypatch.setattr(_adoption, "PAGE", 3)
     client, documents, _ = collection
     assert len(QdrantCollectionLoader(client, "notes").load()) == len(documents) == 4
 
