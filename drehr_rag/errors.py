@@ -21,6 +21,7 @@ DrehrError
 │   └── UnknownName               no plug-in, field, filter or column has this name
 ├── EngineError                   the workers of an engine cannot be had, or keep dying
 ├── GeneratorError                the language model's server failed or talked nonsense
+├── EvaluationError (ValueError)  a set of questions, a key or a run cannot be used
 └── MissingExtra (ImportError)    an optional package is not installed
 ```
 
@@ -102,6 +103,10 @@ class UnknownName(BadArgument):
 
 class GeneratorError(DrehrError):
     """The language model's server failed, or its reply cannot be used."""
+
+
+class EvaluationError(DrehrError, ValueError):
+    """A set of questions, a key, a submission or a run cannot be used, or cannot go on."""
 
 
 class EngineError(DrehrError):

@@ -1,0 +1,1 @@
+"""Numbers for retrieval and for answers."""
