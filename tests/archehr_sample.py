@@ -81,7 +81,8 @@ def key_rows():
         {
             "case_id": name,
             "answers": [
-                {"sentence_id": str(n), "relevance": label} for n, label in enumerate(case["labels"])
+                {"sentence_id": str(n), "relevance": label}
+                for n, label in enumerate(case["labels"])
             ],
         }
         for name, case in CASES.items()

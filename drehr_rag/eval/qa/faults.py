@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drehr_rag.errors import EvaluationError
+from drehr_rag.errors import DrehrError, EvaluationError
 
 SHOWN = 5
 """Places named for each reason; the rest is counted."""
@@ -56,6 +56,11 @@ class Faults:
 def _told(reason: str, places: list[str]) -> str:
     more = f", … {len(places) - SHOWN} more" if len(places) > SHOWN else ""
     return f"{len(places)} × {reason} ({', '.join(places[:SHOWN])}{more})"
+
+
+def safe(problem: Exception) -> str:
+    """Our own messages hold no text of notes; of others only the kind may be shown."""
+    return str(problem) if isinstance(problem, DrehrError) else type(problem).__name__
 
 
 def reason_of(problem: ValidationError) -> str:

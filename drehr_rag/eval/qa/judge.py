@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-from drehr_rag.errors import EvaluationError, GeneratorError
+from drehr_rag.errors import EvaluationError
+from drehr_rag.eval.qa.faults import safe
 from drehr_rag.eval.qa.files import drop_half_line, private, sha256
 from drehr_rag.eval.qa.records import Question
 from drehr_rag.eval.qa.replies import Reply, Said
@@ -109,8 +110,8 @@ def _judged(generator: Generator, request: GenerationRequest) -> tuple[str | Non
     """The verdict, or why there is none."""
     try:
         reply = generator.generate(request)
-    except GeneratorError as problem:
-        return None, str(problem)
+    except Exception as problem:  # somebody else's judge may raise anything
+        return None, safe(problem)
     try:
         content = json.loads(reply)
     except (ValueError, RecursionError):

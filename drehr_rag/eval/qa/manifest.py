@@ -1,5 +1,6 @@
 """Beside the answers: what set, chain and versions; answers of no other are appended to them."""
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drehr_rag import __version__
-from drehr_rag.errors import EvaluationError
+from drehr_rag.errors import BadArgument, EvaluationError
 from drehr_rag.eval.qa.chain import Chain
 from drehr_rag.eval.qa.files import read_json, write_json
 from drehr_rag.eval.qa.jsonl import checksum
@@ -33,11 +34,19 @@ def manifest_of(
         "format": FORMAT,
         "drehr_rag": __version__,
         "set": {"name": name, "questions": len(questions), "sha256": checksum(questions)},
-        "chain": dict(chain.settings),
+        "chain": _as_json(chain.settings),
         "seed": seed,
         "python": platform.python_version(),
         "commands": [],
     }
+
+
+def _as_json(settings: Mapping[str, Any]) -> Any:
+    """As they come back from the file: a tuple is a list there, and would look like another run."""
+    try:
+        return json.loads(json.dumps(dict(settings), allow_nan=False))
+    except (TypeError, ValueError):
+        raise BadArgument("the chain's settings hold something that is no JSON value") from None
 
 
 def settle(folder: Path, manifest: Mapping[str, Any], *, answers: Path, command: str) -> None:

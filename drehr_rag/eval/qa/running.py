@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
 
-from drehr_rag.errors import DrehrError, EvaluationError
+from drehr_rag._arguments import whole
+from drehr_rag.errors import EvaluationError
 from drehr_rag.eval.qa.chain import Chain
-from drehr_rag.eval.qa.faults import Faults, reason_of
+from drehr_rag.eval.qa.faults import Faults, reason_of, safe
 from drehr_rag.eval.qa.files import drop_half_line, json_lines, private
 from drehr_rag.eval.qa.manifest import manifest_of, settle
 from drehr_rag.eval.qa.records import Question
@@ -53,7 +55,10 @@ def run(
 
     Raises:
         EvaluationError: The folder holds another run; or ten questions in a row failed.
+        BadArgument: The limit is below 1, or the chain's settings are no JSON values.
     """
+    if limit is not None:
+        whole(limit, "limit", 1)
     place = Path(folder)
     answers = place / NAME
     try:
@@ -101,20 +106,21 @@ def _ask(chain: Chain, question: Question) -> Reply:
             question.question_id,
             answer,
             seconds=seconds,
-            confidence=chain.confidence(question, answer),
+            confidence=_finite(chain.confidence(question, answer)),
             tokens=chain.tokens(),
         )
     except Exception as problem:  # somebody else's chain may raise anything
         return Reply(
             question_id=question.question_id,
             seconds=time.perf_counter() - start,
-            error=_safe(problem),
+            error=safe(problem),
         )
 
 
-def _safe(problem: Exception) -> str:
-    """Our own messages hold no text of notes; of others only the kind may be shown."""
-    return str(problem) if isinstance(problem, DrehrError) else type(problem).__name__
+def _finite(confidence: float | None) -> float | None:
+    if confidence is not None and not isfinite(confidence):
+        raise EvaluationError("the chain's confidence is no finite number")
+    return confidence
 
 
 def read_replies(path: str | Path) -> list[Reply]:

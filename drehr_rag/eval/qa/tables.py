@@ -59,6 +59,8 @@ def _account(account: Mapping[str, Any]) -> Iterator[Row]:
         yield Row("run", name, number(account[name]), asked)
     for reason, count in account["errors"].items():
         yield Row("run", f"failed: {reason}", str(count), asked)
+    if missing := account.get("patients_without_notes"):
+        yield Row("run", "patients of the set without a note in the store", str(missing), DASH)
     yield Row("run", "sentences removed", number(account["removed_sentences"]), asked)
     well = f"{account['questions'] - account['failed']} questions"
     for name in ("p50", "p95"):

@@ -1,6 +1,6 @@
 """Coverage against accuracy, by hand and against a loop over every order of ties."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ def naive(graded):
     areas = []
     for order in permutations(graded):
         ranks = [g.confidence if g.answered else float("-inf") for g in order]
-        if all(a >= b for a, b in zip(ranks, ranks[1:], strict=False)):
+        if all(a >= b for a, b in pairwise(ranks)):
             losses = [g.loss if g.answered else 1.0 for g in order]
             risks = [sum(losses[:n]) / n for n in range(1, len(order) + 1)]
             areas.append(sum(risks) / len(risks))

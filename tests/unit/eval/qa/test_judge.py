@@ -25,9 +25,7 @@ def reply(number, *sentences):
     other = passage.model_copy(update={"chunk_id": "c2", "text": "not cited"})
     cited = Cited(note_id="n", start=0, end=3, chunk_id="c1", quote=SECRET[:7])
     said = tuple(Said(text=text, citations=(cited, cited)) for text in sentences)
-    return Reply(
-        question_id=f"q{number}", sentences=said, passages=(passage, other), seconds=0.1
-    )
+    return Reply(question_id=f"q{number}", sentences=said, passages=(passage, other), seconds=0.1)
 
 
 REPLIES = [reply(0, "Gout."), reply(1, "No gout.", "Fever."), reply(2)]
@@ -120,6 +118,15 @@ def test_a_judge_that_is_gone_stops(tmp_path):
         found = go(server, tmp_path, replies)
     assert [v.verdict for v in found] == ["partly"] * 5 + ["supported"] * 35
     assert len(server.prompts) == 15 + 35
+
+
+def test_a_judge_of_ones_own_that_breaks(tmp_path):
+    class Broken:
+        def generate(self, request):
+            raise ValueError(request.prompt)
+
+    (first, *_) = judge(QUESTIONS, REPLIES, Broken(), model="own", folder=tmp_path)
+    assert (first.verdict, first.reason) == (None, "ValueError")
 
 
 def test_another_judge_is_asked_anew(tmp_path):

@@ -1,10 +1,13 @@
 """Runs: what is kept, what a kill costs, what is refused, what an error does."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 
-from drehr_rag.errors import EvaluationError, GeneratorError
+from drehr_rag.errors import BadArgument, EvaluationError, GeneratorError
 from drehr_rag.eval.qa.account import account, percentile
 from drehr_rag.eval.qa.chain import Chain
 from drehr_rag.eval.qa.records import Question
@@ -94,6 +97,42 @@ def test_wherever_the_kill_hits_nothing_is_lost_or_doubled(tmp_path, kept):
     assert [line["question_id"] for line in lines] == ["q0", "q1"]
 
 
+SLOW = """
+import sys, time
+from drehr_rag.eval.qa.chain import Chain
+from drehr_rag.eval.qa.records import Question
+from drehr_rag.eval.qa.running import run
+from drehr_rag.types import Answer
+
+def ask(question):
+    time.sleep(0.01)
+    return Answer(question.question, abstained=True, reason="x" * 5000)
+
+questions = [Question(question_id=str(n), patient_id="p", question="What?") for n in range(200)]
+replies = run(Chain(ask), questions, sys.argv[1], name="slow")
+print(len(replies))
+"""
+
+
+def test_a_process_killed_for_good(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    for least in (1, 40, 80):
+        process = subprocess.Popen([sys.executable, "-c", SLOW, tmp_path])
+        until = time.monotonic() + 60
+        while time.monotonic() < until and (
+            not path.exists() or path.read_bytes().count(b"\n") < least
+        ):
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW, tmp_path], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "200\n", done.stderr
+    ids = [json.loads(line)["question_id"] for line in path.read_text().splitlines()]
+    assert ids == [str(n) for n in range(200)]
+
+
 @pytest.mark.parametrize(
     ("asked", "options", "told"),
     [
@@ -167,6 +206,21 @@ def test_ctrl_c_is_no_error_of_the_question(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         go(Asked(fails=["q2"], problem=KeyboardInterrupt()), tmp_path)
     assert len(read_replies(tmp_path / "answers.jsonl")) == 2
+
+
+def test_settings_come_back_from_the_file_as_they_were(tmp_path):
+    for _ in range(2):
+        go(Asked(settings={"modes": ("dense", "lexical"), 5: {"k": None}}), tmp_path)
+    with pytest.raises(BadArgument, match="no JSON value"):
+        go(Asked(settings={"encoder": object()}), tmp_path / "b")
+    with pytest.raises(BadArgument, match="limit is a whole number from 1 up"):
+        go(Asked(), tmp_path / "b", limit=0)
+    assert not (tmp_path / "b/answers.jsonl").exists()
+
+
+def test_a_confidence_that_is_no_number(tmp_path):
+    (first, *_) = go(Asked(confidence=lambda *_: float("nan")), tmp_path)
+    assert first.error == "the chain's confidence is no finite number"
 
 
 def test_the_account():

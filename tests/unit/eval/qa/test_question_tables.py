@@ -32,7 +32,8 @@ def test_columns_are_mapped_and_rows_joined(tmp_path):
 
 
 def test_tabs_and_offsets(tmp_path):
-    text = "question_id\tpatient_id\tquestion\tnote_id\tstart\tend\trelevance\nq\t7\tGout?\tn1\t8\t16\tsupplementary\n"
+    header = "question_id\tpatient_id\tquestion\tnote_id\tstart\tend\trelevance"
+    text = f"{header}\nq\t7\tGout?\tn1\t8\t16\tsupplementary\n"
     (question,) = read_table(table(tmp_path, text, "q.tsv"), notes=[NOTE])
     (piece,) = question.evidence
     assert (piece.start, piece.end, piece.relevance) == (8, 16, "supplementary")
