@@ -9,7 +9,7 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 7}
 
 
 class ChatServer(ThreadingHTTPServer):
-    """`say(prompt, number)` gives the reply's text, a status (int), or bytes to send as they are."""
+    """`say(prompt, number)` gives the reply's text, a status (int), or bytes sent as they are."""
 
     daemon_threads = True
 

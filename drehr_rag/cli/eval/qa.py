@@ -8,12 +8,12 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from drehr_rag.cli import _options as o
-from drehr_rag.cli._show import console, plain, print_json
+from drehr_rag.cli._show import print_json
+from drehr_rag.cli.eval._chain import chain_of, missing_patients
+from drehr_rag.cli.eval._table import show_report
 from drehr_rag.errors import BadArgument, EvaluationError
-from drehr_rag.eval.qa.chain import Chain
 from drehr_rag.eval.qa.files import write_json, write_whole
 from drehr_rag.eval.qa.judge import judge
 from drehr_rag.eval.qa.records import Question
@@ -21,10 +21,9 @@ from drehr_rag.eval.qa.replies import Reply
 from drehr_rag.eval.qa.report import judged, report
 from drehr_rag.eval.qa.running import run
 from drehr_rag.eval.qa.sets import open_set
-from drehr_rag.eval.qa.tables import markdown, rows, title
+from drehr_rag.eval.qa.tables import markdown
 from drehr_rag.generators import load_generator
 from drehr_rag.index import PASSAGES, EhrIndex
-from drehr_rag.types import Answer, Cohort, Patient
 
 
 def command(
@@ -80,8 +79,8 @@ def command(
     chosen = open_set(questions, notes=notes, columns=o.pairs(column, "--column"), split=split)
     err = Console(stderr=True, soft_wrap=True)
     with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
-        _check_patients(index, chosen.questions)
-        chain = _chain(index, passages, generator_url, model)
+        missing = missing_patients(index, chosen.questions)
+        chain = chain_of(index, passages, generator_url, model)
         with _progress(err) as bar:
             task = bar.add_task("questions")
             replies = run(
@@ -97,12 +96,13 @@ def command(
             )
     verdicts = _judge(chosen.questions, replies, out, judge_url, judge_model, err)
     found = report(chosen.questions, replies, folder=out, notes=chosen.notes, faithfulness=verdicts)
+    found["account"]["patients_without_notes"] = missing
     write_json(out / "report.json", found)
     write_whole(out / "report.md", markdown(found))
     if json:
         print_json(found)
     else:
-        _show(found)
+        show_report(found)
     if replies and all(reply.error for reply in replies):
         raise EvaluationError(f"every question failed ({replies[-1].error}): see {out}")
 
@@ -119,36 +119,6 @@ def _check(limit: int | None, passages: int, *servers: tuple[str | None, str | N
             raise BadArgument(f"{name} is empty: leave it out")
         if model is not None and url is None:
             raise BadArgument(f"--{who}model goes with {name}")
-
-
-def _check_patients(index: EhrIndex, questions: list[Question]) -> None:
-    """A store without the set's patients would abstain everywhere, and look careful."""
-    scope = Cohort({question.patient_id for question in questions})
-    if not index.facets("patient_id", scope=scope):
-        raise EvaluationError(
-            f"none of the set's {len(scope.patient_ids)} patients has a note in "
-            f"{index.location}: index the notes that the set was made from"
-        )
-    o.warn_unknown(index, scope)
-
-
-def _chain(index: EhrIndex, passages: int, url: str | None, model: str | None) -> Chain:
-    generator: Any = load_generator("openai", url=url, model=model) if url else None
-    facts = index.info()
-
-    def ask(question: Question) -> Answer:
-        scope = Patient(question.patient_id)
-        return index.ask(question.question, scope=scope, generator=generator, passages=passages)
-
-    settings = {
-        "generator": generator.model if url else "extractive",
-        "encoder": facts["encoder"],
-        "passages": passages,
-        "chunks": facts["chunks"],
-        "fingerprint": facts["fingerprint"],
-        "chunker": facts["chunker"],
-    }
-    return Chain(ask, settings, tokens=lambda: generator.tokens if url else None)
 
 
 def _judge(
@@ -179,15 +149,3 @@ def _progress(err: Console) -> Progress:
     text = TextColumn("{task.description}")
     columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
-
-
-def _show(found: dict[str, Any]) -> None:
-    table = Table("", "measure", "value", "over", title=plain(title(found)), title_justify="left")
-    table.columns[2].justify = "right"
-    before = None
-    for row in rows(found):
-        if before not in (None, row.group):
-            table.add_section()
-        table.add_row("" if row.group == before else plain(row.group), *map(plain, row[1:]))
-        before = row.group
-    console().print(table)
