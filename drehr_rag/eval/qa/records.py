@@ -10,8 +10,13 @@ Relevance = Literal["essential", "supplementary"]
 
 
 def _words(value: object) -> object:
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("holds no text")
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError("holds no text")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds half of a surrogate pair, which cannot be stored") from None
     return value
 
 
@@ -34,7 +39,7 @@ class Evidence(BaseModel):
     start: int = Field(ge=0, strict=True)
     end: int = Field(strict=True)
     relevance: Relevance = "essential"
-    quote: str | None = Field(default=None, repr=False)
+    quote: Words | None = Field(default=None, repr=False)
 
     @model_validator(mode="after")
     def _holds_something(self) -> "Evidence":

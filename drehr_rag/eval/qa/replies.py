@@ -95,10 +95,11 @@ def reply_of(
     return Reply(
         question_id=question_id,
         abstained=answer.abstained,
-        reason=answer.reason,
+        reason=None if answer.reason is None else _storable(answer.reason),
         removed=answer.removed,
         sentences=tuple(
-            Said(text=s.text, citations=tuple(map(_cited, s.citations))) for s in answer.sentences
+            Said(text=_storable(s.text), citations=tuple(map(_cited, s.citations)))
+            for s in answer.sentences
         ),
         passages=tuple(map(_passage, answer.hits)),
         confidence=confidence,
@@ -107,13 +108,18 @@ def reply_of(
     )
 
 
+def _storable(text: str) -> str:
+    """A language model may write half of a surrogate pair, which no file can hold."""
+    return text.encode(errors="replace").decode()
+
+
 def _cited(citation: Citation) -> Cited:
     return Cited(
         note_id=citation.note_id,
         start=citation.start,
         end=citation.end,
         chunk_id=citation.chunk_id,
-        quote=citation.quote,
+        quote=_storable(citation.quote),
     )
 
 
@@ -125,5 +131,5 @@ def _passage(hit: Hit) -> Passage:
         end=chunk.end,
         chunk_id=chunk.chunk_id,
         score=hit.score,
-        text=chunk.source,
+        text=_storable(chunk.source),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drehr_rag.errors import UnknownName
+from drehr_rag.errors import EvaluationError, UnknownName
 from drehr_rag.eval.qa.cells import (
     FIELDS,
     NEEDED,
@@ -79,7 +79,12 @@ def _rows(path: Path, mapping: Mapping[str, str]) -> Iterator[dict[str, str] | N
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     # strict: a quote that is never closed must not swallow the rows after it.
     reader = csv.reader(StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-    header = [name.strip() for name in next(reader, [])]
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error:
+        raise EvaluationError(f"{path} has no header that is CSV: is it a table?") from None
+    if len(set(header)) < len(header):
+        raise EvaluationError(f"{path} has two columns of one name: which is meant?")
     wanted = {name for field, name in mapping.items() if field in NEEDED or field != name}
     if missing := sorted(wanted - set(header)):
         raise UnknownName(

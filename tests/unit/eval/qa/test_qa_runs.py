@@ -223,6 +223,18 @@ def test_a_confidence_that_is_no_number(tmp_path):
     assert first.error == "the chain's confidence is no finite number"
 
 
+def test_half_a_surrogate_pair_in_an_answer_does_not_end_the_run(tmp_path):
+    asked = Asked()
+
+    def ask(question):
+        said = (AnswerSentence("Gout \ud83d.", answer(question).citations),)
+        return Answer(question.question, sentences=said)
+
+    replies = run(Chain(ask, asked.chain.settings), questions(2), tmp_path, name="mine")
+    assert [r.text for r in replies] == ["Gout ?."] * 2
+    assert read_replies(tmp_path / "answers.jsonl") == replies
+
+
 def test_the_account():
     replies = [Reply(question_id=f"q{n}", seconds=n / 10) for n in range(1, 21)]
     replies.append(Reply(question_id="a", abstained=True, seconds=9, tokens=None))

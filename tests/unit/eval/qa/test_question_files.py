@@ -76,6 +76,8 @@ def test_no_text_in_repr():
         ({**GOOD, "evidence": [evidence(0, 3, relevance="high")]}, "evidence.relevance"),
         ({**GOOD, "answers": [], "evidence": [evidence(0, 3)]}, "though the notes do not tell"),
         ({**GOOD, "answers": ["x"], "evidence": []}, "answers are given without evidence"),
+        ({**GOOD, "question": "\ud800?"}, "question holds half of a surrogate pair"),
+        ({**GOOD, "answers": ["\ud800"]}, "answers holds half of a surrogate pair"),
         ({**GOOD, SECRET: 1}, "Extra inputs"),
     ],
 )

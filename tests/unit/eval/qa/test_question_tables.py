@@ -77,5 +77,9 @@ def test_names_that_are_not_there(tmp_path):
         read_table(path, {"kind": "x"})
     with pytest.raises(UnknownName, match="no column 'patient_id', 'question', 'question_id'"):
         read_table(table(tmp_path, ""))
+    with pytest.raises(EvaluationError, match="no header that is CSV"):
+        read_table(table(tmp_path, '"a"b,c\n'))
+    with pytest.raises(EvaluationError, match="two columns of one name"):
+        read_table(table(tmp_path, f"{HEAD},start\n"))
     with pytest.raises(EvaluationError, match="no question at all"):
         read_table(table(tmp_path, f"{HEAD}\n"))
