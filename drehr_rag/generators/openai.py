@@ -58,6 +58,17 @@ class OpenAIGenerator:
         self._model = model
         self._max_tokens = max_tokens
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.tokens: dict[str, int] | None = None
+        """Tokens of the last prompt and reply, as the server counted; None if it did not say."""
+
+    @property
+    def model(self) -> str:
+        """The model's name on the server, asked for if none was given.
+
+        Raises:
+            GeneratorError: The server does not answer, or serves several.
+        """
+        return self._model or self._only_model()
 
     def generate(self, request: GenerationRequest) -> str:
         """The reply's text.
@@ -65,12 +76,13 @@ class OpenAIGenerator:
         Raises:
             GeneratorError: The server does not answer, refuses, or sends something else.
         """
+        self.tokens = None
         schema = {"name": "answer", "strict": True, "schema": dict(request.schema)}
         reply = self._send(
             "POST",
             "chat/completions",
             {
-                "model": self._model or self._only_model(),
+                "model": self.model,
                 "messages": [{"role": "user", "content": request.prompt}],
                 "temperature": 0.0,
                 "seed": 0,
@@ -78,6 +90,7 @@ class OpenAIGenerator:
                 "response_format": {"type": "json_schema", "json_schema": schema},
             },
         )
+        self.tokens = _counted(reply)
         try:
             choice = reply["choices"][0]
             text = choice["message"]["content"]
@@ -117,3 +130,12 @@ class OpenAIGenerator:
         except (ValueError, RecursionError):
             what = "sent something that is not JSON"
         raise GeneratorError(f"the generator at {address} {what}")  # never the body: it has notes
+
+
+def _counted(reply: Any) -> dict[str, int] | None:
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    if not isinstance(usage, dict):
+        return None
+    counts = {name: usage.get(f"{name}_tokens") for name in ("prompt", "completion")}
+    whole = {name: n for name, n in counts.items() if isinstance(n, int) and n >= 0}
+    return whole if len(whole) == len(counts) else None

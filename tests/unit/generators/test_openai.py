@@ -111,6 +111,24 @@ def test_the_only_model_is_looked_up_once(server):
     assert [path for _, path, _, _ in server.seen].count("/v1/models") == 1
 
 
+def test_what_the_reply_cost_if_the_server_says_so(server):
+    generator = load_generator("openai", url=server.url)
+    assert generator.model == "m1" and generator.tokens is None
+    usage = {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13}
+    server.answers["/v1/chat/completions"] = (200, reply("x") | {"usage": usage})
+    generator.generate(REQUEST)
+    assert generator.tokens == {"prompt": 11, "completion": 2}
+    for silent in (None, {}, [], "many", {"prompt_tokens": 1}, usage | {"prompt_tokens": -1}):
+        server.answers["/v1/chat/completions"] = (200, reply("x") | {"usage": silent})
+        generator.generate(REQUEST)
+        assert generator.tokens is None
+    generator.tokens = {"prompt": 11, "completion": 2}
+    server.answers["/v1/chat/completions"] = (500, {})
+    with pytest.raises(GeneratorError):
+        generator.generate(REQUEST)
+    assert generator.tokens is None
+
+
 @pytest.mark.parametrize("names", [[], ["m1", "m2"]])
 def test_which_of_several_models(server, names):
     server.answers["/v1/models"] = (200, models(*names))

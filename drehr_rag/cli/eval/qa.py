@@ -1,0 +1,151 @@
+"""`drehr-rag eval qa`: a chain over a set of questions, and what its answers are worth."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from drehr_rag.cli import _options as o
+from drehr_rag.cli._show import print_json
+from drehr_rag.cli.eval._chain import chain_of, missing_patients
+from drehr_rag.cli.eval._table import show_report
+from drehr_rag.errors import BadArgument, EvaluationError
+from drehr_rag.eval.qa.files import write_json, write_whole
+from drehr_rag.eval.qa.judge import judge
+from drehr_rag.eval.qa.records import Question
+from drehr_rag.eval.qa.replies import Reply
+from drehr_rag.eval.qa.report import judged, report
+from drehr_rag.eval.qa.running import run
+from drehr_rag.eval.qa.sets import open_set
+from drehr_rag.eval.qa.tables import markdown
+from drehr_rag.generators import load_generator
+from drehr_rag.index import PASSAGES, EhrIndex
+
+
+def command(
+    store: o.Store,
+    questions: Annotated[
+        str, typer.Option("--set", help="ward, or a file: JSON Lines, or CSV.", metavar="SET")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for answers, manifest and report.")],
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only the questions of this split."),
+    ] = None,
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Ask only the first so many; run again without it to ask the rest."),
+    ] = None,
+    notes: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The notes, for scores by sentence and to check the set's evidence."),
+    ] = None,
+    column: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="For a set in CSV: FIELD=COLUMN; may be repeated."),
+    ] = None,
+    passages: Annotated[int, typer.Option(help="How many passages are read.")] = PASSAGES,
+    generator_url: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="An OpenAI-compatible server; without it the notes are quoted."),
+    ] = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The model's name on that server, if it serves several."),
+    ] = None,
+    judge_url: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="An OpenAI-compatible server whose model judges faithfulness."),
+    ] = None,
+    judge_model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The judge's name on that server, if it serves several."),
+    ] = None,
+    encoder: o.EncoderName = None,
+    access: o.AccessOptions = None,
+    json: o.Json = False,
+) -> None:
+    """Ask every question of a set, each in its patient's notes, and score what is answered.
+
+    Killed and started again, it goes on where it stood. Answers in --out hold words of the notes.
+
+    [bold]Example:[/bold] drehr-rag eval qa --store ./ehr.idx --set ward --split dev --out ./run
+    """
+    _check(limit, passages, (generator_url, model, ""), (judge_url, judge_model, "judge-"))
+    chosen = open_set(questions, notes=notes, columns=o.pairs(column, "--column"), split=split)
+    err = Console(stderr=True, soft_wrap=True)
+    with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
+        missing = missing_patients(index, chosen.questions)
+        chain = chain_of(index, passages, generator_url, model)
+        with _progress(err) as bar:
+            task = bar.add_task("questions")
+            replies = run(
+                chain,
+                chosen.questions,
+                out,
+                name=f"{chosen.name}, {split}" if split else chosen.name,
+                command=shlex.join(sys.argv),
+                limit=limit,
+                progress=lambda done, all_, failed: bar.update(
+                    task, completed=done, total=all_, description=f"questions, {failed} failed"
+                ),
+            )
+    verdicts = _judge(chosen.questions, replies, out, judge_url, judge_model, err)
+    found = report(chosen.questions, replies, folder=out, notes=chosen.notes, faithfulness=verdicts)
+    found["account"]["patients_without_notes"] = missing
+    write_json(out / "report.json", found)
+    write_whole(out / "report.md", markdown(found))
+    if json:
+        print_json(found)
+    else:
+        show_report(found)
+    if replies and all(reply.error for reply in replies):
+        raise EvaluationError(f"every question failed ({replies[-1].error}): see {out}")
+
+
+def _check(limit: int | None, passages: int, *servers: tuple[str | None, str | None, str]) -> None:
+    """What cannot be meant, before anything is read."""
+    if limit is not None and limit < 1:
+        raise BadArgument("--limit is a whole number from 1 up")
+    if passages < 1:
+        raise BadArgument("--passages is a whole number from 1 up")
+    for url, model, who in servers:
+        name = f"--{who or 'generator-'}url"
+        if url is not None and not url.strip():
+            raise BadArgument(f"{name} is empty: leave it out")
+        if model is not None and url is None:
+            raise BadArgument(f"--{who}model goes with {name}")
+
+
+def _judge(
+    questions: list[Question],
+    replies: list[Reply],
+    out: Path,
+    url: str | None,
+    model: str | None,
+    err: Console,
+) -> dict[str, Any] | None:
+    if not url:
+        return None
+    generator: Any = load_generator("openai", url=url, model=model)
+    with _progress(err) as bar:
+        task = bar.add_task("sentences judged")
+        verdicts = judge(
+            questions,
+            replies,
+            generator,
+            model=generator.model,
+            folder=out,
+            progress=lambda done, all_: bar.update(task, completed=done, total=all_),
+        )
+    return judged(verdicts, generator.model)
+
+
+def _progress(err: Console) -> Progress:
+    text = TextColumn("{task.description}")
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)

@@ -1,0 +1,1 @@
+"""Questions and answers: sets, runs, scores, a judge."""
