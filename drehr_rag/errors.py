@@ -20,7 +20,7 @@ DrehrError
 ├── BadArgument (ValueError)      a value that cannot be meant, such as an empty query
 │   └── UnknownName               no plug-in, field, filter or column has this name
 ├── EngineError                   the workers of an engine cannot be had, or keep dying
-├── EvaluationError (ValueError)  a run, judgments, questions or a benchmark: no score would be right
+├── EvaluationError (ValueError)  runs, judgments, questions or benchmarks that fit no score
 ├── GeneratorError                the language model's server failed or talked nonsense
 └── MissingExtra (ImportError)    an optional package is not installed
 ```
@@ -102,7 +102,7 @@ class UnknownName(BadArgument):
 
 
 class EvaluationError(DrehrError, ValueError):
-    """A run, judgments, questions or a benchmark cannot be scored: a number would only look right."""
+    """Runs, judgments, questions or benchmarks that fit no score: it would only look right."""
 
 
 class GeneratorError(DrehrError):
