@@ -61,7 +61,9 @@ class Comparison:
         a: Name of the first result.
         b: Of the second.
         benchmark: Of both.
-        differences: In the order of the parts; Holm's correction is over all of them.
+        differences: In the order of the parts.
+        tested: How many comparisons Holm's correction is over: these, and those with others that
+            are shown beside them.
         seed: Of flips and resamples.
         flips: How many of either.
     """
@@ -70,5 +72,6 @@ class Comparison:
     b: str
     benchmark: str
     differences: tuple[Difference, ...]
+    tested: int
     seed: int
     flips: int

@@ -26,7 +26,7 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 def _row(one: Difference) -> list[str]:
     cell, type_ = one.part
     shares = ", ".join(f"{share:.0%}" for share in (one.better, one.worse, one.equal))
-    effect = "–" if one.effect is None else f"{one.effect:+.2f}"
+    effect = "–" if one.effect is None else f"{one.effect:+.2f}".replace("-", "−")
     p = probability(one.p_holm) + (" *" if one.significant else "")
     means = [f"{one.a:.4f}", f"{one.b:.4f}"]
     place = [cell.measure, cell.setting, cell.match, type_ or "all"]
@@ -35,9 +35,7 @@ def _row(one: Difference) -> list[str]:
 
 def how(comparison: Comparison) -> str:
     """How it was tested, in a sentence or two."""
-    return HOW.format(
-        comparisons=len(comparison.differences), flips=comparison.flips, seed=comparison.seed
-    )
+    return HOW.format(comparisons=comparison.tested, flips=comparison.flips, seed=comparison.seed)
 
 
 def markdown(
@@ -85,7 +83,7 @@ def record(comparison: Comparison, changed: Sequence[Change] = ()) -> dict[str, 
         "a": comparison.a,
         "b": comparison.b,
         "conclusion": conclusion(comparison),
-        "comparisons": len(comparison.differences),
+        "comparisons": comparison.tested,
         "seed": comparison.seed,
         "draws": comparison.flips,
         "differences": [_difference(one) for one in comparison.differences],

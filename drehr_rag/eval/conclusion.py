@@ -23,7 +23,7 @@ def conclusion(comparison: Comparison) -> str:
     if worse:
         subject = "and worse" if better else f"{comparison.b} is worse than {comparison.a}"
         said.append(f"{subject} on {_named(worse)}")
-    whole = "; ".join(said) + _after(len(made))
+    whole = "; ".join(said) + _after(comparison.tested)
     rest = len(made) - len(better) - len(worse)
     if rest:
         whole += (
@@ -36,7 +36,7 @@ def conclusion(comparison: Comparison) -> str:
 def figure(one: Difference) -> str:
     """A difference with its interval: `+0.021 [+0.012, +0.030]`."""
     ends = f" [{one.interval[0]:+.3f}, {one.interval[1]:+.3f}]" if one.interval else ""
-    return f"{one.difference:+.3f}{ends}"
+    return f"{one.difference:+.3f}{ends}".replace("-", "−")
 
 
 def probability(p: float) -> str:
@@ -60,14 +60,14 @@ def _after(comparisons: int) -> str:
 def _none(comparison: Comparison) -> str:
     made = comparison.differences
     least = min(made, key=lambda one: one.p)
-    number = len(made)
     if not any(value for one in made for value in one.queries.values()):
         return (
-            f"{comparison.a} and {comparison.b} scored every query the same on all of {number} "
+            f"{comparison.a} and {comparison.b} scored every query the same on all of {len(made)} "
             "comparisons: no difference may be concluded."
         )
+    corrected = f"least p = {probability(least.p_holm)}{_after(comparison.tested)}"
     return (
         f"No difference between {comparison.a} and {comparison.b} may be concluded "
-        f"(least p = {probability(least.p_holm)}{_after(number)}, {least.part}: {figure(least)}); "
-        "that does not show that there is none: any within the intervals remains possible."
+        f"({corrected}, {least.part}: {figure(least)}); that does not show that there is none: "
+        "any within the intervals remains possible."
     )

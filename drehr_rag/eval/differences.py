@@ -1,6 +1,7 @@
 """Two results to a comparison: differences, and how far each may be believed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,7 +51,24 @@ def compare(
     alone = [p_value(_gains(one), flips=flips, seed=seed) for one in pairs]
     found = zip(wanted, pairs, alone, holm(alone), strict=True)
     differences = tuple(_difference(*one, seed, flips) for one in found)
-    return Comparison(a.name, b.name, a.benchmark, differences, seed, flips)
+    return Comparison(a.name, b.name, a.benchmark, differences, len(differences), seed, flips)
+
+
+def compare_all(
+    results: Sequence[Result], *, seed: int = 0, flips: int = 10_000
+) -> list[Comparison]:
+    """Compare each further result with the first, correcting over all of these comparisons."""
+    first, *others = results
+    alone = [compare(first, other, seed=seed, flips=flips) for other in others]
+    corrected = iter(holm([d.p for comparison in alone for d in comparison.differences]))
+    return [
+        replace(
+            one,
+            differences=tuple(replace(d, p_holm=next(corrected)) for d in one.differences),
+            tested=sum(len(comparison.differences) for comparison in alone),
+        )
+        for one in alone
+    ]
 
 
 def _gains(pairs: Pairs) -> Floats:
