@@ -64,6 +64,7 @@ class Comparison:
         differences: In the order of the parts.
         tested: How many comparisons Holm's correction is over: these, and those with others that
             are shown beside them.
+        left_out: Cells (setting, match type, measure) that only one of the two results has.
         seed: Of flips and resamples.
         flips: How many of either.
     """
@@ -73,5 +74,6 @@ class Comparison:
     benchmark: str
     differences: tuple[Difference, ...]
     tested: int
+    left_out: int
     seed: int
     flips: int

@@ -35,7 +35,10 @@ def _row(one: Difference) -> list[str]:
 
 def how(comparison: Comparison) -> str:
     """How it was tested, in a sentence or two."""
-    return HOW.format(comparisons=comparison.tested, flips=comparison.flips, seed=comparison.seed)
+    said = HOW.format(comparisons=comparison.tested, flips=comparison.flips, seed=comparison.seed)
+    if comparison.left_out:
+        said += f" Cells left out because only one result has them: {comparison.left_out:,}."
+    return said
 
 
 def markdown(
@@ -84,6 +87,7 @@ def record(comparison: Comparison, changed: Sequence[Change] = ()) -> dict[str, 
         "b": comparison.b,
         "conclusion": conclusion(comparison),
         "comparisons": comparison.tested,
+        "left_out": comparison.left_out,
         "seed": comparison.seed,
         "draws": comparison.flips,
         "differences": [_difference(one) for one in comparison.differences],

@@ -51,7 +51,9 @@ def compare(
     alone = [p_value(_gains(one), flips=flips, seed=seed) for one in pairs]
     found = zip(wanted, pairs, alone, holm(alone), strict=True)
     differences = tuple(_difference(*one, seed, flips) for one in found)
-    return Comparison(a.name, b.name, a.benchmark, differences, len(differences), seed, flips)
+    left_out = len(a.scores.keys() ^ b.scores.keys())
+    names = (a.name, b.name, a.benchmark)
+    return Comparison(*names, differences, len(differences), left_out, seed, flips)
 
 
 def compare_all(

@@ -25,6 +25,7 @@ def figures(results: Sequence[Result], ranked: Sequence[Ranks], seed: int) -> di
         "made": datetime.now(UTC).isoformat(timespec="minutes"),
         "version": __version__,
         "seed": seed,
+        "left_out": len({cell for r in results for cell in r.scores}) - _common(results),
         "results": [_result(result) for result in results],
         "parts": [
             {
@@ -53,6 +54,10 @@ def flat(record: Mapping[str, Any], above: str = "") -> list[list[str]]:
             said = value if isinstance(value, str) else json.dumps(value, default=str)
             rows.append([path, said])
     return rows
+
+
+def _common(results: Sequence[Result]) -> int:
+    return sum(all(cell in other.scores for other in results) for cell in results[0].scores)
 
 
 def _result(result: Result) -> dict[str, Any]:

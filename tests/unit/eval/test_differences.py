@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from drehr_rag.errors import EvaluationError, UnknownName
 from drehr_rag.eval.changes import changes, headline
-from drehr_rag.eval.differences import compare
+from drehr_rag.eval.comparison_table import how
+from drehr_rag.eval.differences import compare, compare_all
+from drehr_rag.eval.holm import holm
 from drehr_rag.eval.pairing import Part, chosen
 from drehr_rag.eval.randomisation import p_value
 from drehr_rag.eval.scoring import Cell, score
@@ -91,6 +93,29 @@ def test_each_comparison_that_is_looked_at_is_corrected_for():
         other = next(o for o in by_all.differences if o.part == one.part)
         assert other.p == one.p
         assert other.p_holm >= one.p_holm
+
+
+def test_all_results_against_the_first_are_corrected_together():
+    results = [scored(name, seed) for seed, name in enumerate("abc")]
+    together = compare_all(results)
+    alone = [compare(results[0], other) for other in results[1:]]
+    assert [(one.a, one.b) for one in together] == [("a", "b"), ("a", "c")]
+    found = [d for one in together for d in one.differences]
+    before = [d for one in alone for d in one.differences]
+    assert [d.p for d in found] == [d.p for d in before]
+    assert [d.p_holm for d in found] == holm([d.p for d in before])
+    assert {one.tested for one in together} == {len(found)}
+    assert compare_all(results[:1]) == []
+
+
+def test_cells_that_only_one_has_are_counted():
+    values = {"q0": 0.1, "q1": 0.2}
+    recall = MULTI._replace(measure="R@5")
+    a = made("a", [0, 0], cells={MULTI: values})
+    b = made("b", [0, 0], cells={MULTI: values, recall: values})
+    found = compare(a, b)
+    assert found.left_out == 1
+    assert "Cells left out because only one result has them: 1." in how(found)
 
 
 def test_one_measure_only():

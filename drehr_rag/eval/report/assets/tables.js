@@ -3,6 +3,7 @@
 const WHOLE = (part) => part.match === "all" && part.type === null;
 
 function scoreTables(data) {
+  const less = data.left_out ? make("p", { class: "muted" }, `${many(data.left_out, "cell")} (a measure of a setting and match type) not shown: not every result has it.`) : null;
   const settings = [...new Set(data.parts.map((part) => part.setting))];
   return settings.map((setting) => {
     const parts = data.parts.filter((part) => WHOLE(part) && part.setting === setting);
@@ -20,7 +21,7 @@ function scoreTables(data) {
       : `${many(parts[0].items, "pair")} of ${many(parts[0].queries, "query", "queries")} and a note`;
     return make("div", { class: "scroll" }, table(`${setting}, ${over}`, ["Result", ...parts.map((part) => part.measure)], rows,
       { numeric: parts.map((_, j) => j + 1) }));
-  });
+  }).concat(less);
 }
 
 function comparisons(data) {
