@@ -23,7 +23,9 @@ def conclusion(comparison: Comparison) -> str:
     if worse:
         subject = "and worse" if better else f"{comparison.b} is worse than {comparison.a}"
         said.append(f"{subject} on {_named(worse)}")
-    whole = "; ".join(said) + _after(comparison.tested)
+    after = _after(comparison.tested)
+    several = after and len(better) + len(worse) > 1
+    whole = "; ".join(said) + (f" (each p{after})" if several else after)
     rest = len(made) - len(better) - len(worse)
     if rest:
         whole += (

@@ -286,7 +286,7 @@ def test_two_thousand_queries_and_four_results(browser, tmp_path):
         run = rankings(on, seed, depth=100)
         results.append(made(f"r{seed}", [], cells=score(on, run), task_=on, run=run))
     cuts = write_page(
-        results, tmp_path / "big.html", texts=lambda ids: dict.fromkeys(ids, "long text " * 150)
+        results, tmp_path / "big.html", texts=lambda ids: dict.fromkeys(ids, "long text " * 240)
     )
     assert (tmp_path / "big.html").stat().st_size < 15_000_000
     assert any("cut" in one for one in cuts)

@@ -33,11 +33,16 @@ def test_better():
     )
 
 
+def test_one_better_of_two():
+    said = sentence(nDCG=BETTER, RR=NOISE)
+    assert "p = .0002 after Holm over 2 comparisons; on the other 1 no difference" in said
+
+
 def test_better_worse_and_the_rest():
     said = sentence(nDCG=BETTER, RR=WORSE, AP=NOISE)
     assert said.startswith("hybrid is better than lexical on nDCG (multi-patient, all): +0.100")
     assert "; and worse on RR (multi-patient, all): −0.050" in said
-    assert "p = .0003 after Holm over 3 comparisons" in said
+    assert "p = .0003 (each p after Holm over 3 comparisons)" in said
     assert said.endswith(
         "on the other 1 no difference may be concluded, which does not show that there is none."
     )

@@ -42,6 +42,8 @@ function endLabels(data, { x, y }) {
 }
 
 function curves(data) {
+  const longest = Math.max(...data.results.map((result) => result.name.length));
+  FRAME.right = Math.max(110, Math.min(280, 50 + 7 * longest));
   const scale = scales(data);
   const { width, height, top, bottom } = FRAME;
   const chart = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0, "aria-label": "Recall by depth; the arrow keys read the values" });

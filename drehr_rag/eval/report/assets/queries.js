@@ -32,7 +32,7 @@ function browser(data) {
       return order * (keys.get(a) - keys.get(b)) || a - b;
     });
     Object.assign(state, { found, page: 0 });
-    if (!found.includes(state.chosen)) state.chosen = found.length ? found[0] : null;
+    if (!found.slice(0, PAGE).includes(state.chosen)) state.chosen = found.length ? found[0] : null;
     list();
     detail();
   }
