@@ -180,6 +180,16 @@ def test_a_run_that_died_while_making_the_store(tmp_path):
         assert index.add(notes()).indexed == 30
 
 
+def test_what_a_killed_build_of_the_graph_left_behind_goes(folder):
+    """As a kill left it in a store of a million chunks: 2.2 GB that the engine never looks at."""
+    left = folder / "shard" / edge.HALF_BUILT / "segment_builder_K47DsA"
+    left.mkdir(parents=True)
+    (left / "payload").write_text("a deleted note")
+    with EhrIndex.open(folder, encoder=HashEncoder()) as index:
+        assert index.count(scope=AllPatients(reason="test")) == 2 * len(notes())
+    assert not left.exists()
+
+
 def test_only_the_owner_can_read_it(folder):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "manifest.json").stat().st_mode) == 0o600

@@ -1,19 +1,28 @@
 """`drehr-rag eval grid`: systems × benchmarks from one file."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
+from rich.table import Table
 
 from drehr_rag.cli._options import Json
+from drehr_rag.cli._show import console, print_json
 from drehr_rag.cli.eval import _options as o
+from drehr_rag.eval._files import written
 from drehr_rag.eval.grid import read_grid, run_grid
+from drehr_rag.eval.grid_table import grid_table
 
 
 def command(
     grid: Annotated[Path, typer.Argument(help="TOML file: [[benchmark]] and [[system]].")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the results; it may hold some.")],
+    markdown: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write the table there, as Markdown."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure every system on every benchmark. Run it again after an interruption: it goes on.
@@ -28,5 +37,27 @@ def command(
             command=o.command_line(),
             progress=lambda what: partial(o.tell, bar, {}, what),
         )
-    for results in found.values():
-        o.show(results, json=json)
+    table = grid_table(found)
+    if markdown:
+        with written(markdown) as stream:
+            stream.write(table.markdown())
+    if json:
+        print_json(
+            [
+                {"system": name, "benchmark": place, "measure": measure, **asdict(mean)}
+                for name, row in table.rows
+                for (place, measure), mean in zip(table.columns, row, strict=True)
+            ]
+        )
+        return
+    shown = Table("system", title=f"{grid.name}: means over queries", title_justify="left")
+    for place, measure in table.columns:
+        shown.add_column(f"{place}\n{measure}", justify="right")
+    for name, row in table.rows:
+        shown.add_row(name, *(table.text(i, mean) for i, mean in enumerate(row)))
+    screen = console()
+    screen.width = max(screen.width, 24 + 24 * len(table.columns))
+    screen.print(shown)
+    screen.print(
+        "[ ]: 95 % bootstrap interval over queries; *: highest of its column", markup=False
+    )

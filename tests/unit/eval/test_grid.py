@@ -5,6 +5,8 @@ import pytest
 from drehr_rag.errors import EvaluationError
 from drehr_rag.eval import grid as grids
 from drehr_rag.eval.grid import read_grid, run_grid
+from drehr_rag.eval.grid_table import grid_table
+from drehr_rag.eval.scoring import Cell, mean
 
 GRID = """
 cache = "vectors"
@@ -67,3 +69,23 @@ def test_a_grid_goes_on(tmp_path, monkeypatch):
     (tmp_path / "out" / "ward" / "lexical" / "manifest.json").unlink()  # cut off while writing
     with pytest.raises(RuntimeError, match="searched again"):
         run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
+
+
+def test_one_table_of_all(tmp_path):
+    text = '[[benchmark]]\nname = "ward"\noptions = { chunker = ["sections", "words"] }\n'
+    text += '[[system]]\nmode = "lexical"\n'
+    (tmp_path / "grid.toml").write_text(text)
+    found = run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
+    table = grid_table(found)
+    assert table.columns == tuple(
+        (f"ward-chunker={chunker}", measure)
+        for chunker in ("sections", "words")
+        for measure in ("nDCG@10", "R@100")
+    )
+    [(name, row)] = table.rows
+    assert name == "lexical"
+    cell = Cell("multi-patient", "all", "R@100")
+    held = found["ward-chunker=words"][0].scores[cell]
+    assert row[3].value == pytest.approx(mean(held))
+    assert row[3].low < row[3].value < row[3].high
+    assert f"| lexical | {row[0].value:.3f}".replace("| 0", "| ") in table.markdown()
