@@ -53,8 +53,8 @@ SPACE = 256 * 2**20
 terms, payloads and indexes, and a page without a disk behind it ends the process (SIGBUS)."""
 
 HALF_BUILT = "temp_segments"
-"""Where the engine builds a graph. Killed meanwhile, it leaves a copy of the chunks there (2.2 GB of
-a million), text of deleted notes included."""
+"""Where the engine builds a graph. Killed meanwhile, it leaves a copy of the chunks there, text of
+deleted notes included (2.2 GB of a million)."""
 
 _FRESH, _STALE = "shard.new", "shard.old"
 """The new shard and the old one while the store is compacted."""
