@@ -23,7 +23,7 @@ from drehr_rag import __version__
 from drehr_rag.errors import EvaluationError
 from drehr_rag.eval._files import checksum, opened, written
 from drehr_rag.eval.qrels import read_qrels, write_qrels
-from drehr_rag.eval.runs import Run, read_run, write_run
+from drehr_rag.eval.runs import Run, SavedRun, write_run
 from drehr_rag.eval.scoring import Cell, Scores, query_of
 from drehr_rag.eval.task import Qrels, Query, Task
 
@@ -141,7 +141,7 @@ class Result:
             scores=scores,
             queries=queries,
             qrels=read_qrels(place / "judged.tsv.gz"),
-            run=read_run(place / "run.json.gz"),
+            run=SavedRun(place / "run.json.gz"),
             manifest=manifest,
         )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import IO
@@ -60,6 +61,27 @@ def write_run(run: Run, path: str | Path, *, tag: str = "drehr-rag", depth: int 
             for rank, chunk in enumerate(chunks, 1):
                 _no_space(file, query, chunk)
                 stream.write(f"{query} Q0 {chunk} {rank} {float(run[query][chunk])!r} {tag}\n")
+
+
+class SavedRun(Mapping[str, Mapping[str, float]]):
+    """A run in a file, read when it is first looked into: a table of many results needs none."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is read."""
+        self._path = path
+
+    @cached_property
+    def _held(self) -> Run:
+        return read_run(self._path)
+
+    def __getitem__(self, query: str) -> Mapping[str, float]:
+        return self._held[query]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
 
 
 def check_run(run: Run, queries: Sequence[str], *, missing: str = "error") -> None:

@@ -70,7 +70,7 @@ def test_a_result_comes_back(task, tmp_path):
     made = result("toy system", task, RUN, score(task, RUN), manifest={"seed": 7})
     made.save(tmp_path / "r")
     read = Result.load(tmp_path / "r")
-    assert (read.scores, read.queries, read.qrels, read.run) == (
+    assert (read.scores, read.queries, read.qrels, dict(read.run)) == (
         made.scores,
         dict(task.queries),
         QRELS,
@@ -97,7 +97,7 @@ def test_a_changed_or_half_result_is_refused(task, tmp_path):
     with pytest.raises(EvaluationError, match=r"no manifest.json"):
         Result.load(tmp_path / "r")
     made.save(tmp_path / "r")  # what was cut off is written again
-    assert Result.load(tmp_path / "r").run == RUN
+    assert dict(Result.load(tmp_path / "r").run) == RUN
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("")
     with pytest.raises(EvaluationError, match="not empty"):
