@@ -22,7 +22,7 @@ from drehr_rag.eval.task import SettingName, Task
 
 ALL = "all"
 OWN = re.compile(r"cliniq-nDCG(?:@(\d+))?")
-AT_ONCE = 20_000
+AT_ONCE = 4_000
 """Rankings that ir_measures gets at a time: this bounds memory."""
 
 Places = NDArray[np.int64]
@@ -79,7 +79,8 @@ def score(
     corpus = _Corpus(task)
     names = measures or task.measures
     runs = {s: run if s == "multi-patient" or single is None else single for s in names}
-    for chosen in runs.values():
+    different = {id(chosen): chosen for chosen in runs.values()}
+    for chosen in different.values():
         check_run(chosen, list(task.queries), missing=missing)
     sheets = {
         (setting, match): _Sheet(names[setting], corpus.ids)
@@ -87,7 +88,7 @@ def score(
         for match in (ALL, *task.matches)
     }
     for query in task.queries:
-        orders = {id(chosen): corpus.ranked(chosen, query) for chosen in runs.values()}
+        orders = {key: corpus.ranked(chosen, query) for key, chosen in different.items()}
         for (setting, match), sheet in sheets.items():
             order = orders[id(runs[setting])]
             for ranking in _rankings(task, corpus, setting, query, match, order):
@@ -126,7 +127,7 @@ def _rankings(
     others = corpus.places([c for c, j in relevant.items() if match not in (ALL, j.match)])
     if not wanted:
         return
-    kept = order[~np.isin(order, others)] if len(others) else order
+    kept = order[~corpus.among(others)[order]] if len(others) else order
     if setting == "multi-patient":
         yield _Ranking(query, kept, wanted)
         return
@@ -248,6 +249,12 @@ class _Corpus:
     def places(self, chunks: Sequence[str]) -> Places:
         """Chunks by their numbers."""
         return np.fromiter(map(self.place.__getitem__, chunks), np.int64, len(chunks))
+
+    def among(self, places: Places) -> NDArray[np.bool_]:
+        """Of every chunk, whether it is one of these."""
+        mask = np.zeros(len(self.ids), dtype=np.bool_)
+        mask[places] = True
+        return mask
 
     def ranked(self, run: Run, query: str) -> Places:
         """A query's ranking, best first; of equal scores the greater id first."""
