@@ -23,13 +23,13 @@ def scipy_interval(data, statistic, draws):
     return found.confidence_interval
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_mean_agrees_with_scipys_bca(seed):
-    values = np.random.default_rng(seed).exponential(size=80)
-    ours = intervals(values[:, None], np.ones(80), resamples=40_000)[0]
+@pytest.mark.parametrize("size", [12, 30, 80])  # the fewer, the more is corrected
+def test_a_mean_agrees_with_scipys_bca(size):
+    values = np.random.default_rng(size).exponential(size=size) ** 2
+    ours = intervals(values[:, None], np.ones(size), resamples=40_000)[0]
     theirs = scipy_interval((values,), np.mean, 40_000)
     width = theirs.high - theirs.low
-    assert ours == pytest.approx([theirs.low, theirs.high], abs=0.03 * width)
+    assert ours == pytest.approx([theirs.low, theirs.high], abs=0.02 * width)
 
 
 def test_a_pooled_mean_agrees_with_scipys_bca():
