@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow test-ray test-real check format bench bench-versus clean
+.PHONY: demo test test-slow test-ray test-real test-browser check format bench bench-versus clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -53,6 +53,14 @@ $(VENV)/.ray: $(VENV)/.dev
 
 test-ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/integration/test_ray.py
+
+# The report in a real browser; where none is, as root on Debian, one is installed first. Where that
+# cannot be done either, the tests are skipped and say so.
+test-browser: $(VENV)/.dev
+	command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
+	  >/dev/null 2>&1 || echo "no chromium, and none can be installed here"
+	$(BIN)/python -m pytest -q tests/integration/test_report_page.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ from drehr_rag.eval.results import result
 from drehr_rag.eval.scoring import Cell
 from drehr_rag.eval.task import Judgment, Passage, Query, Task
 
-FACTS = {"files": {"qrels.tsv": "abc"}, "options": {"split": "test"}}
+FACTS = {"data": {"qrels.tsv": "abc"}, "chunker": {"chunker": "words"}}
 TYPES = ("disease", "drug")
 MATCHES = ("string", "synonym")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drehr_rag.eval.intervals import Floats, intervals
+from drehr_rag.eval.comparing.intervals import Floats, intervals
 from drehr_rag.eval.results import Result
 from drehr_rag.eval.runs import ranking
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from drehr_rag.eval.means import Mean, means
+from drehr_rag.eval.comparing.means import Mean, means
 from drehr_rag.eval.results import Result
 from drehr_rag.eval.scoring import ALL, Scores
 
@@ -48,7 +48,7 @@ def grid_table(
         few = [replace(one, scores=_few(one, measures)) for one in results]
         for row in means(few):
             if row.part.type is None:
-                columns.append((benchmark, row.part.cell.measure))
+                columns.append((benchmark, row.part.cell.shown))
                 for one, mean in zip(results, row.means, strict=True):
                     rows.setdefault(one.name, []).append(mean)
     return GridTable(tuple(columns), tuple((name, tuple(row)) for name, row in rows.items()))

@@ -8,8 +8,8 @@ import numpy as np
 
 from drehr_rag._extras import require
 from drehr_rag.errors import EvaluationError
+from drehr_rag.eval.comparing.means import Row, check_together, means
 from drehr_rag.eval.depth import DEPTHS, curve
-from drehr_rag.eval.means import Row, check_together, means
 from drehr_rag.eval.results import Result
 
 COLOURS = ("#1f5fa8", "#b45309", "#1c7f62", "#8a3fb5", "#a8324a", "#5d6b78")
@@ -59,12 +59,12 @@ def _saved(figure: Any, file: Path) -> Path:
 
 def _bars(results: Sequence[Result], rows: Sequence[Row]) -> Any:
     """One panel a measure; in it one group a match type, one bar a result."""
-    measures = list(dict.fromkeys(row.part.cell.measure for row in rows))
+    measures = list(dict.fromkeys(row.part.cell.shown for row in rows))
     matches = list(dict.fromkeys(row.part.cell.match for row in rows))
     figure = _figure(2.2 + 2.1 * len(measures), 1.3 + 0.22 * (len(results) + 1) * len(matches))
     panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
     for panel, measure in zip(panels, measures, strict=True):
-        _panel(panel, [row for row in rows if row.part.cell.measure == measure], results, matches)
+        _panel(panel, [row for row in rows if row.part.cell.shown == measure], results, matches)
         panel.set_title(measure, fontsize=10, loc="left")
     sizes = {row.part.cell.match: row.queries for row in rows}
     names = [f"{match} ({sizes[match]:,})" for match in matches]

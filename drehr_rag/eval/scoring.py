@@ -22,6 +22,8 @@ from drehr_rag.eval.task import SettingName, Task
 
 ALL = "all"
 OWN = re.compile(r"cliniq-nDCG(?:@(\d+))?")
+SHOWN = {"RR": "MRR", "AP": "MAP"}
+
 AT_ONCE = 4_000
 """Rankings that ir_measures gets at a time: this bounds memory."""
 
@@ -36,10 +38,25 @@ class Cell(NamedTuple):
     match: str
     measure: str
 
+    @property
+    def shown(self) -> str:
+        """What its mean is called: MRR for RR, MAP for AP, Recall@100 for R@100."""
+        if self.measure.startswith("R@"):
+            return "Recall" + self.measure[1:]
+        return SHOWN.get(self.measure, self.measure)
+
 
 Scores = dict[Cell, dict[str, float]]
 """Each cell's values by item: a query's id, or in the single-patient setting that and the note's,
 with a tab between them."""
+
+
+def measure_named(name: str) -> str:
+    """A measure by what its mean is called: RR for MRR, AP for MAP, R@100 for Recall@100."""
+    for measure, mean_of in SHOWN.items():
+        if name.upper() == mean_of:
+            return measure
+    return name.replace("Recall@", "R@")
 
 
 def query_of(item: str) -> str:

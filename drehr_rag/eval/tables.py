@@ -7,9 +7,6 @@ from drehr_rag.errors import EvaluationError
 from drehr_rag.eval.results import Result
 from drehr_rag.eval.scoring import ALL, Cell, mean
 
-SHOWN = {"RR": "MRR", "AP": "MAP"}
-"""What the mean of a measure is called."""
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -30,13 +27,6 @@ class Line:
     measure: str
     items: int
     means: tuple[float | None, ...]
-
-
-def shown(measure: str) -> str:
-    """The usual name of a measure's mean: MRR for RR, Recall@100 for R@100."""
-    if measure.startswith("R@"):
-        return "Recall" + measure[1:]
-    return SHOWN.get(measure, measure)
 
 
 def lines(results: Sequence[Result]) -> list[Line]:
@@ -66,7 +56,7 @@ def _lines(results: Sequence[Result]) -> Iterator[Line]:
 def _line(results: Sequence[Result], cell: Cell, kind: str, group: str, type: str | None) -> Line:
     values = [result.items(cell, type) for result in results]
     means = tuple(mean(found) if found else None for found in values)
-    return Line(cell.setting, kind, group, shown(cell.measure), max(map(len, values)), means)
+    return Line(cell.setting, kind, group, cell.shown, max(map(len, values)), means)
 
 
 @dataclass(frozen=True, slots=True)

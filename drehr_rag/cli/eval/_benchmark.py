@@ -21,7 +21,7 @@ from drehr_rag.eval.benchmarks import load_benchmark
 from drehr_rag.eval.results import Result, result
 from drehr_rag.eval.retrieval import DEPTH, fill_store, retrieve
 from drehr_rag.eval.runs import write_run
-from drehr_rag.eval.scoring import score
+from drehr_rag.eval.scoring import measure_named, score
 from drehr_rag.eval.task import Measures, Task
 from drehr_rag.protocols import Encoder
 
@@ -113,7 +113,8 @@ def command_for(name: str) -> Callable[..., None]:
 
 def measures_of(task: Task, names: Sequence[str] | None) -> Measures:
     """The measures asked for, in each of the task's settings."""
-    return {setting: tuple(names) for setting in task.measures} if names else task.measures
+    chosen = tuple(map(measure_named, names or ()))
+    return dict.fromkeys(task.measures, chosen) if chosen else task.measures
 
 
 def _modes(modes: list[str] | None, retriever: str | None, save_run: Path | None) -> list[str]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -21,6 +22,7 @@ from rich.table import Table
 from drehr_rag.cli._options import pairs
 from drehr_rag.cli._show import console, print_json
 from drehr_rag.errors import BadArgument
+from drehr_rag.eval.passages import Texts, passages_of, read_passages
 from drehr_rag.eval.results import Result
 from drehr_rag.eval.tables import grid, lines
 
@@ -73,6 +75,13 @@ def _number(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def texts_of(result: Result, wanted: bool, file: Path | None) -> Texts | None:
+    """Where passages' texts come from, if they are to be shown: a file, or the benchmark."""
+    if not wanted:
+        return None
+    return partial(read_passages, file) if file else partial(passages_of, result)
 
 
 def bar(quiet: bool) -> Progress:

@@ -1,5 +1,6 @@
 """`drehr-rag eval compare`: whether one result is better than another, and where."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Optional, cast
 
@@ -9,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from drehr_rag.cli._show import console, passage, plain, print_json
+from drehr_rag.cli.eval._options import WIDTH, texts_of
 from drehr_rag.errors import BadArgument
 from drehr_rag.eval._files import written
-from drehr_rag.eval.changes import Change, changes, headline
-from drehr_rag.eval.comparison import Comparison
-from drehr_rag.eval.comparison_table import how, markdown, passage_row, record, table
-from drehr_rag.eval.conclusion import conclusion
-from drehr_rag.eval.differences import compare
-from drehr_rag.eval.pairing import By, chosen, refuse_unlike
-from drehr_rag.eval.passages import read_passages
+from drehr_rag.eval.comparing.changes import Change, changes, headline
+from drehr_rag.eval.comparing.comparison import Comparison
+from drehr_rag.eval.comparing.comparison_table import how, markdown, passage_row, record, table
+from drehr_rag.eval.comparing.conclusion import conclusion
+from drehr_rag.eval.comparing.differences import compare
+from drehr_rag.eval.comparing.pairing import By, chosen, refuse_unlike
 from drehr_rag.eval.results import Result
 
 
@@ -41,20 +42,29 @@ def command(
     flips: Annotated[int, typer.Option(help="How many draws.")] = 10_000,
     worst: Annotated[int, typer.Option(help="Show so many queries that changed most.")] = 5,
     with_text: Annotated[
+        bool, typer.Option("--with-text", help="Show passages' text (note text!).")
+    ] = False,
+    passages: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Show passages' text (note text!), from lines {_id, text}."),
+        typer.Option(
+            help="With --with-text: the texts (lines {_id, text}), if not the benchmark's."
+        ),
     ] = None,
 ) -> None:
     """Test whether two results differ, and show the queries that changed most.
 
     [bold]Example:[/bold] drehr-rag eval compare results/lexical results/hybrid --by match
     """
+    if passages and not with_text:
+        raise BadArgument("--passages FILE goes with --with-text")
     a, b = Result.load(first), Result.load(second)
     refuse_unlike(a, b)
     parts = chosen(a, b, measures=measure or (), by=_by(by or []))
     comparison = compare(a, b, parts=parts, seed=seed, flips=flips)
     changed = changes(a, b, headline(comparison.differences), count=worst)
-    texts = _texts(with_text, changed)
+    read = texts_of(a, with_text, passages)
+    wanted = {passed.chunk for one in changed for passed in one.passages}
+    texts = read(wanted) if read else None
     if markdown_file:
         with written(markdown_file) as stream:
             stream.write(markdown(comparison, changed, texts) + "\n")
@@ -62,6 +72,7 @@ def command(
         print_json(record(comparison, changed))
         return
     out = console()
+    out.width = max(out.width, WIDTH)
     _show(comparison, out)
     if changed:
         _show_changes(comparison, changed, texts, out)
@@ -74,12 +85,6 @@ def _by(given: list[str]) -> list[By]:
     return cast(list[By], given)
 
 
-def _texts(file: Path | None, changed: list[Change]) -> dict[str, str] | None:
-    if file is None:
-        return None
-    return read_passages(file, {passed.chunk for one in changed for passed in one.passages})
-
-
 def _show(comparison: Comparison, out: Console) -> None:
     out.print(_table(*table(comparison)))
     out.print(Text(conclusion(comparison), "bold"))
@@ -89,7 +94,7 @@ def _show(comparison: Comparison, out: Console) -> None:
 def _show_changes(
     comparison: Comparison,
     changed: list[Change],
-    texts: dict[str, str] | None,
+    texts: Mapping[str, str] | None,
     out: Console,
 ) -> None:
     part = headline(comparison.differences).part

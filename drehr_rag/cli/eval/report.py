@@ -1,6 +1,5 @@
 """`drehr-rag eval report`: results as one page to look at, and as pictures."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -8,8 +7,8 @@ import typer
 from rich.text import Text
 
 from drehr_rag.cli._show import console
+from drehr_rag.cli.eval._options import texts_of
 from drehr_rag.errors import BadArgument
-from drehr_rag.eval.passages import Texts, read_passages
 from drehr_rag.eval.plots import write_plots
 from drehr_rag.eval.report.find import find_results
 from drehr_rag.eval.report.page import write_page
@@ -30,7 +29,9 @@ def command(
     ] = False,
     passages: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="With --with-text: the texts, lines {_id, text}."),
+        typer.Option(
+            help="With --with-text: the texts (lines {_id, text}), if not the benchmark's."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of intervals and tests.")] = 0,
 ) -> None:
@@ -38,17 +39,13 @@ def command(
 
     [bold]Example:[/bold] drehr-rag eval report results/ --out report.html --png pictures/
     """
-    texts = _texts(with_text, passages)
+    if passages and not with_text:
+        raise BadArgument("--passages FILE goes with --with-text")
     results = find_results(folder)
+    texts = texts_of(results[0], with_text, passages)
     page = out or folder / "report.html"
     cuts = write_page(results, page, texts=texts, seed=seed)
     said = console()
     said.print(Text(f"{page} ({page.stat().st_size / 1e6:.1f} MB): " + "; ".join(cuts)))
     for file in write_plots(results, png, seed=seed) if png else ():
         said.print(Text(str(file)))
-
-
-def _texts(with_text: bool, passages: Path | None) -> Texts | None:
-    if with_text != (passages is not None):
-        raise BadArgument("--with-text and --passages FILE go together")
-    return partial(read_passages, passages) if passages else None

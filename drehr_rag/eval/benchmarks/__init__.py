@@ -3,6 +3,7 @@
 A new benchmark is one file here, or an entry point of the group `drehr_rag.eval.benchmarks`.
 """
 
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,13 @@ def load_benchmark(name: str, place: str | Path | None = None, **options: Any) -
     if "place" not in parameters:
         if place is not None:
             raise EvaluationError(f"the benchmark {name} is in the package: it takes no folder")
-        task: Task = load(**options)
-        return task
+        return _remembered(load(**options), name, None, options)
     if place is None:
         raise EvaluationError(f"the benchmark {name} needs the folder that it lies in")
-    task = load(Path(place), **options)
-    return task
+    return _remembered(load(Path(place), **options), name, str(place), options)
+
+
+def _remembered(task: Task, name: str, place: str | None, options: dict[str, Any]) -> Task:
+    """With how to load it again among its facts, for whoever wants a passage's text later."""
+    again = {"name": name, "place": place, "options": options}
+    return replace(task, facts={**task.facts, "loaded": again})

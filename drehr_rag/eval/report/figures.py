@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from drehr_rag import __version__
-from drehr_rag.eval.comparison_table import how, table
-from drehr_rag.eval.conclusion import conclusion
+from drehr_rag.eval.comparing.comparison_table import how, table
+from drehr_rag.eval.comparing.conclusion import conclusion
+from drehr_rag.eval.comparing.differences import compare_all
+from drehr_rag.eval.comparing.means import Mean, means
 from drehr_rag.eval.depth import DEPTHS, Ranks, curve
-from drehr_rag.eval.differences import compare_all
-from drehr_rag.eval.means import Mean, means
 from drehr_rag.eval.results import Result
 
 SKIPPED = ("form", "files", "latency_ms", "name", "benchmark")
@@ -30,6 +30,7 @@ def figures(results: Sequence[Result], ranked: Sequence[Ranks], seed: int) -> di
         "parts": [
             {
                 **row.part.cell._asdict(),
+                "measure": row.part.cell.shown,
                 "type": row.part.type,
                 "means": [_ends(mean) for mean in row.means],
                 "queries": row.queries,

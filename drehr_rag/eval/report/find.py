@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval.means import check_together
+from drehr_rag.eval.comparing.means import check_together
 from drehr_rag.eval.results import Result
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drehr_rag.eval._files import written
+from drehr_rag.eval.comparing.means import check_together
 from drehr_rag.eval.depth import ranks
-from drehr_rag.eval.means import check_together
 from drehr_rag.eval.passages import Texts
 from drehr_rag.eval.report.figures import figures
 from drehr_rag.eval.report.limits import SMALLER

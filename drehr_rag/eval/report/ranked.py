@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from drehr_rag.eval.comparing.pairing import by_query
 from drehr_rag.eval.depth import Ranks
-from drehr_rag.eval.pairing import by_query
 from drehr_rag.eval.passages import Texts
 from drehr_rag.eval.report.limits import Limits
 from drehr_rag.eval.results import Result
@@ -98,7 +98,7 @@ def _values(results: Sequence[Result]) -> dict[str, Any]:
         sums = by_query(queries, [dict.fromkeys(columns[0], 1.0), *columns])
         each = (sums[:, 1:] / sums[:, :1].clip(1)).round(4).T.tolist()
         values.append([_present(queries, present, one) for one in each])
-    return {"measures": [[c.setting, c.measure] for c in cells], "values": values}
+    return {"measures": [[c.setting, c.shown] for c in cells], "values": values}
 
 
 def _present(

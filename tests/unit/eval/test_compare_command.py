@@ -40,7 +40,13 @@ def test_a_table_a_sentence_and_what_changed(folders):
 
 
 def test_text_only_if_asked_for(folders):
-    shown = run(folders / "lexical", folders / "hybrid", "--with-text", folders / "passages.jsonl")
+    shown = run(
+        folders / "lexical",
+        folders / "hybrid",
+        "--with-text",
+        "--passages",
+        folders / "passages.jsonl",
+    )
     assert "words of c" in shown
 
 

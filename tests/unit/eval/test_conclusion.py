@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from eval_results import made
 
-from drehr_rag.eval.comparison_table import markdown, record, table
-from drehr_rag.eval.conclusion import conclusion, probability
-from drehr_rag.eval.differences import compare
+from drehr_rag.eval.comparing.comparison_table import markdown, record, table
+from drehr_rag.eval.comparing.conclusion import conclusion, probability
+from drehr_rag.eval.comparing.differences import compare
 from drehr_rag.eval.scoring import Cell
 
 DRAW = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def test_one_better_of_two():
 def test_better_worse_and_the_rest():
     said = sentence(nDCG=BETTER, RR=WORSE, AP=NOISE)
     assert said.startswith("hybrid is better than lexical on nDCG (multi-patient, all): +0.100")
-    assert "; and worse on RR (multi-patient, all): −0.050" in said
+    assert "; and worse on MRR (multi-patient, all): −0.050" in said
     assert "p = .0003 (each p after Holm over 3 comparisons)" in said
     assert said.endswith(
         "on the other 1 no difference may be concluded, which does not show that there is none."
@@ -49,7 +49,7 @@ def test_better_worse_and_the_rest():
 
 
 def test_worse_only():
-    assert sentence(RR=WORSE).startswith("hybrid is worse than lexical on RR")
+    assert sentence(RR=WORSE).startswith("hybrid is worse than lexical on MRR")
 
 
 def test_nothing_found_is_not_equality():

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drehr_rag.errors import EvaluationError, UnknownName
-from drehr_rag.eval.changes import changes, headline
-from drehr_rag.eval.comparison_table import how
-from drehr_rag.eval.differences import compare, compare_all
-from drehr_rag.eval.holm import holm
-from drehr_rag.eval.pairing import Part, chosen
-from drehr_rag.eval.randomisation import p_value
+from drehr_rag.eval.comparing.changes import changes, headline
+from drehr_rag.eval.comparing.comparison_table import how
+from drehr_rag.eval.comparing.differences import compare, compare_all
+from drehr_rag.eval.comparing.holm import holm
+from drehr_rag.eval.comparing.pairing import Part, chosen
+from drehr_rag.eval.comparing.randomisation import p_value
 from drehr_rag.eval.scoring import Cell, score
 
 MULTI = Cell("multi-patient", "all", "nDCG@10")
@@ -131,12 +131,12 @@ def test_one_measure_only():
     [
         (made("b", [0] * 3), "queries are not the same: 1 only in the first"),
         (
-            made("b", [0] * 4, task_=task(4, facts={**FACTS, "files": {"qrels.tsv": "x"}})),
-            r"other data: their manifests' files are not the same \(qrels.tsv\)",
+            made("b", [0] * 4, task_=task(4, facts={**FACTS, "data": {"qrels.tsv": "x"}})),
+            r"other data: their manifests' data are not the same \(qrels.tsv\)",
         ),
         (
-            made("b", [0] * 4, task_=task(4, facts={**FACTS, "options": {"split": "dev"}})),
-            r"options are not the same \(split\)",
+            made("b", [0] * 4, task_=task(4, facts={**FACTS, "chunker": {"chunker": "sections"}})),
+            r"chunker are not the same \(chunker\)",
         ),
         (made("b", [0] * 4, task_=task(4, texts={1: "other"})), "1 changed"),
         (made("b", [0] * 4, task_=task(4, chunks=9)), "judgments are not the same: 3 only"),

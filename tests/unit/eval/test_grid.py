@@ -80,7 +80,7 @@ def test_one_table_of_all(tmp_path):
     assert table.columns == tuple(
         (f"ward-chunker={chunker}", measure)
         for chunker in ("sections", "words")
-        for measure in ("nDCG@10", "R@100")
+        for measure in ("nDCG@10", "Recall@100")
     )
     [(name, row)] = table.rows
     assert name == "lexical"

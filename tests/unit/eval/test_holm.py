@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drehr_rag.eval.holm import holm
+from drehr_rag.eval.comparing.holm import holm
 
 
 def by_the_book(values):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from drehr_rag.errors import BadArgument
-from drehr_rag.eval import _blocks
-from drehr_rag.eval.intervals import intervals
+from drehr_rag.eval.comparing import _blocks
+from drehr_rag.eval.comparing.intervals import intervals
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -5,8 +5,8 @@ import pytest
 from eval_results import made, rankings, task
 
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval.intervals import intervals
-from drehr_rag.eval.means import check_together, means
+from drehr_rag.eval.comparing.intervals import intervals
+from drehr_rag.eval.comparing.means import check_together, means
 from drehr_rag.eval.scoring import Cell, mean, score
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drehr_rag.errors import BadArgument
-from drehr_rag.eval.randomisation import EXACT, p_value
+from drehr_rag.eval.comparing.randomisation import EXACT, p_value
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -47,10 +47,11 @@ def test_with_text(folder):
     assert "words of c1" in (folder / "results" / "report.html").read_text()
 
 
-@pytest.mark.parametrize("half", [["--with-text"], ["--passages", "passages.jsonl"]])
-def test_text_needs_both(folder, half):
-    with pytest.raises(BadArgument, match="go together"):
-        run(folder / "results", *half)
+def test_text_must_be_somewhere(folder):
+    with pytest.raises(BadArgument, match="goes with --with-text"):
+        run(folder / "results", "--passages", "passages.jsonl")
+    with pytest.raises(EvaluationError, match="r1 does not say where its passages are"):
+        run(folder / "results", "--with-text")
 
 
 def test_passages_of_another_corpus_are_refused(folder):

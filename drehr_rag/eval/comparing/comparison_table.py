@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drehr_rag.eval.changes import Change, Passed
-from drehr_rag.eval.comparison import Comparison, Difference
-from drehr_rag.eval.conclusion import conclusion, figure, probability
+from drehr_rag.eval.comparing.changes import Change, Passed
+from drehr_rag.eval.comparing.comparison import Comparison, Difference
+from drehr_rag.eval.comparing.conclusion import conclusion, figure, probability
 
 HOW = (
     "Differences are second minus first, over the same queries. p: two-sided paired randomisation "
@@ -29,7 +29,7 @@ def _row(one: Difference) -> list[str]:
     effect = "–" if one.effect is None else f"{one.effect:+.2f}".replace("-", "−")
     p = probability(one.p_holm) + (" *" if one.significant else "")
     means = [f"{one.a:.4f}", f"{one.b:.4f}"]
-    place = [cell.measure, cell.setting, cell.match, type_ or "all"]
+    place = [cell.shown, cell.setting, cell.match, type_ or "all"]
     return [*place, *means, figure(one), p, effect, shares, f"{len(one.queries):,}"]
 
 

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 By = Literal["match", "type"]
 
-SAME = ("files", "options", "passages", "queries", "judgments")
+SAME = ("data", "notes", "chunker", "passages", "queries", "judgments")
 """What manifests must agree on about the benchmark, where both say it; where it lies may differ."""
 
 
@@ -28,7 +28,7 @@ class Part(NamedTuple):
     def __str__(self) -> str:
         """As tables and sentences name it: `nDCG@10 (multi-patient, all)`."""
         kind = f", {self.type}" if self.type else ""
-        return f"{self.cell.measure} ({self.cell.setting}, {self.cell.match}{kind})"
+        return f"{self.cell.shown} ({self.cell.setting}, {self.cell.match}{kind})"
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,11 @@ def chosen(
             f"the results have no measure in common: of {len(a.scores):,} and "
             f"{len(b.scores):,} cells none is the same"
         )
-    known = list(dict.fromkeys(cell.measure for cell in common))
+    known = list(dict.fromkeys(cell.shown for cell in common))
     for name in measures:
-        if name not in known:
+        if not any(name in (cell.measure, cell.shown) for cell in common):
             raise UnknownName(f"no common measure is called {name!r}: there are {', '.join(known)}")
-    cells = [cell for cell in common if not measures or cell.measure in measures]
+    cells = [c for c in common if not measures or {c.measure, c.shown} & set(measures)]
     whole = [cell for cell in cells if cell.match == ALL]
     parts = [Part(cell) for cell in whole]
     if "match" in by:

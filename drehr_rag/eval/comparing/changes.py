@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from drehr_rag.eval.comparison import Difference
+from drehr_rag.eval.comparing.comparison import Difference
 from drehr_rag.eval.results import Result
 from drehr_rag.eval.runs import ranking
 from drehr_rag.eval.scoring import ALL

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drehr_rag.errors import BadArgument
-from drehr_rag.eval._blocks import blocks
+from drehr_rag.eval.comparing._blocks import blocks
 
 Floats = NDArray[np.float64]
 

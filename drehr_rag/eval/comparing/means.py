@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval.intervals import intervals
-from drehr_rag.eval.pairing import Part, by_query, refuse_unlike
+from drehr_rag.eval.comparing.intervals import intervals
+from drehr_rag.eval.comparing.pairing import Part, by_query, refuse_unlike
 from drehr_rag.eval.results import Result
 from drehr_rag.eval.scoring import ALL, Cell, query_of
 

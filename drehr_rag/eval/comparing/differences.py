@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval.comparison import Comparison, Difference
-from drehr_rag.eval.holm import holm
-from drehr_rag.eval.intervals import intervals
-from drehr_rag.eval.pairing import Floats, Pairs, Part, chosen, paired, refuse_unlike
-from drehr_rag.eval.randomisation import p_value
+from drehr_rag.eval.comparing.comparison import Comparison, Difference
+from drehr_rag.eval.comparing.holm import holm
+from drehr_rag.eval.comparing.intervals import intervals
+from drehr_rag.eval.comparing.pairing import Floats, Pairs, Part, chosen, paired, refuse_unlike
+from drehr_rag.eval.comparing.randomisation import p_value
 from drehr_rag.eval.results import Result
 
 SAME = 1e-9

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from drehr_rag.eval.pairing import Part
+from drehr_rag.eval.comparing.pairing import Part
 
 LEVEL = 0.05
 """Of significance, for all comparisons together; the intervals' confidence is what is left of 1."""
@@ -45,7 +45,7 @@ class Difference:
     @property
     def equal(self) -> float:
         """Share of queries that score the same."""
-        return 1 - self.better - self.worse
+        return max(0.0, 1 - self.better - self.worse)
 
     @property
     def significant(self) -> bool:

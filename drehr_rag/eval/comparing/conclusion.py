@@ -1,6 +1,6 @@
 """A comparison to the sentence that may be drawn from it."""
 
-from drehr_rag.eval.comparison import Comparison, Difference
+from drehr_rag.eval.comparing.comparison import Comparison, Difference
 
 NAMED = 4
 """Differences that a sentence names in full."""
