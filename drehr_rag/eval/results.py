@@ -11,6 +11,7 @@ RESULT/
 """
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,14 +85,7 @@ class Result:
         Raises:
             EvaluationError: The folder cannot be made or is not empty.
         """
-        place = Path(folder)
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            foreign = [file.name for file in place.iterdir() if file.name not in FILES]
-        except OSError as problem:
-            raise EvaluationError(f"{place} cannot be a result: {problem.strerror}") from None
-        if foreign or (place / "manifest.json").exists():
-            raise EvaluationError(f"{place} is not empty: name a new folder for the result")
+        place = new_folder(folder)
         with written(place / "scores.jsonl.gz") as stream:
             for cell, values in self.scores.items():
                 stream.write(json.dumps({**cell._asdict(), "values": values}) + "\n")
@@ -144,6 +138,27 @@ class Result:
             run=SavedRun(place / "run.json.gz"),
             manifest=manifest,
         )
+
+
+def new_folder(folder: str | Path) -> Path:
+    """The folder, made if need be, in which a result can be written.
+
+    Raises:
+        EvaluationError: It cannot be made, or holds anything but a half-written result.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        foreign = [file.name for file in place.iterdir() if file.name not in FILES]
+    except FileExistsError:
+        raise EvaluationError(f"{place} is a file: name a new folder for the result") from None
+    except OSError as problem:
+        raise EvaluationError(f"{place} cannot be a result: {problem.strerror}") from None
+    if foreign or (place / "manifest.json").exists():
+        raise EvaluationError(f"{place} is not empty: name a new folder for the result")
+    if not os.access(place, os.W_OK):
+        raise EvaluationError(f"{place} cannot be written to: name a new folder for the result")
+    return place
 
 
 def result(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from drehr_rag._registry import find
 from drehr_rag.errors import BadArgument
 from drehr_rag.eval.task import Passage, Task
 from drehr_rag.protocols import Encoder, Retriever
@@ -120,8 +121,10 @@ def retrieve(
         progress: Told how many queries are done.
 
     Raises:
+        UnknownName: There is no such mode, or it has no such option.
         BadArgument: The mode needs an encoder, and there is none.
     """
+    find("drehr_rag.retrievers", mode)  # a name that is none is said first
     if encoder is None and mode != "lexical":
         raise BadArgument(f"mode {mode!r} needs an encoder: name one, or take mode lexical")
     started = perf_counter()

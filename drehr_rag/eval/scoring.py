@@ -7,8 +7,8 @@ other match types taken out, one ranking a query (multi-patient) or a query and 
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from math import log2
 from typing import Any, NamedTuple
 
@@ -57,6 +57,34 @@ def measure_named(name: str) -> str:
         if name.upper() == mean_of:
             return measure
     return name.replace("Recall@", "R@")
+
+
+def check_measures(names: Iterable[str]) -> None:
+    """Refuse measures that cannot be computed, before anything is retrieved.
+
+    Raises:
+        EvaluationError: One is not known.
+    """
+    for name in names:
+        if not OWN.fullmatch(name):
+            _parsed(name)
+
+
+def named_in_notes(task: Task, run: Run) -> tuple[int, int]:
+    """How many chunks of the notes with a relevant chunk a run names, of how many.
+
+    In the single-patient setting what it does not name counts as not retrieved, so a run that was
+    cut at some depth scores far too low there.
+    """
+    members: dict[str, set[str]] = defaultdict(set)
+    for chunk, passage in task.passages.items():
+        members[passage.note_id].add(chunk)
+    named = total = 0
+    for query in task.queries:
+        for note in {task.passages[chunk].note_id for chunk in task.relevant(query)}:
+            total += len(members[note])
+            named += len(members[note] & run.get(query, {}).keys())
+    return named, total
 
 
 def query_of(item: str) -> str:
@@ -214,14 +242,19 @@ def _cliniq_ndcg(order: Sequence[int], grades: Mapping[int, int]) -> float:
     return sum(gain / log2(rank + 2) for rank, gain in gains) / ideal if ideal else 0.0
 
 
+@cache
 def _parsed(name: str) -> Any:
+    """The measure, if it can be computed: tried at once, not after an hour of retrieving."""
     ir_measures: Any = require("ir_measures", extra="eval")
     try:
-        return ir_measures.parse_measure(name)
-    except (NameError, ValueError, TypeError, SyntaxError):
+        measure = ir_measures.parse_measure(name)
+        list(ir_measures.iter_calc([measure], {"q": {"d": 1}}, {"q": {"d": 1.0}}))
+        return measure
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError,
+            SyntaxError, TypeError, ValueError):  # fmt: skip
         raise EvaluationError(
-            f"no measure is called {name!r}: give one that ir_measures knows (nDCG@10, RR, AP, "
-            "R@100, P@5, …), or cliniq-nDCG@10"
+            f"no measure is called {name!r} that can be computed here: give one of ir_measures "
+            "(nDCG@10, RR, AP, R@100, P@5, …), or cliniq-nDCG@10"
         ) from None
 
 

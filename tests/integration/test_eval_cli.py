@@ -81,7 +81,7 @@ def test_a_benchmark_is_measured_kept_and_scored_again(run, folder):
     held = Result.load(folder / "kept")
     assert held.manifest["command"].startswith("drehr-rag eval ward --mode lexical")
     assert held.manifest["system"]["mode"] == "lexical"
-    _, out, _ = run("eval", "score", "ward", "r.json", "--json")
+    _, out, _ = run("eval", "score", "ward", "r.json", "--single-run", "single.r.json", "--json")
     again = {
         (line["setting"], line["group"], line["measure"]): line["means"][0]
         for line in json.loads(out)["lines"]
@@ -91,8 +91,16 @@ def test_a_benchmark_is_measured_kept_and_scored_again(run, folder):
         (line["setting"], line["group"], line["measure"]): line["means"][0]
         for line in json.loads(out)["lines"]
     }
-    multi = [key for key in first if key[0] == "multi-patient"]
-    assert {key: again[key] for key in multi} == pytest.approx({key: first[key] for key in multi})
+    assert again == pytest.approx(first)
+
+
+def test_a_run_cut_at_some_depth_is_not_scored_in_notes(run, folder):
+    """What it leaves out would count as not retrieved, and the figures would look right."""
+    run("eval", "ward", "--mode", "lexical", "--save-run", "r.json")
+    code, out, err = run("eval", "score", "ward", "r.json", "--json")
+    assert code == 0
+    assert {line["setting"] for line in json.loads(out)["lines"]} == {"multi-patient"}
+    assert "single-patient left out: the run names 231 of the 3,567 chunks" in " ".join(err.split())
 
 
 def test_modes_side_by_side(run, folder):
@@ -124,6 +132,10 @@ def test_retrievers_of_others_give_the_same_scores(run, folder):
         ("eval ward --mode lexical --option split=test", 2, "the ward has no split 'test'"),
         ("eval ward --mode lexical --option part=1", 2, "takes chunker, split, words, not part"),
         ("eval ward --mode lexical --measure nDGC@10", 1, "no measure is called 'nDGC@10'"),
+        ("eval ward --mode lexical --measure INSQ", 1, "no measure is called 'INSQ' that can"),
+        ("eval ward --mode lexical --retriever-option a=1", 2, "lexical has no options, not a"),
+        ("eval ward --mode lexical --out my_retrievers.py", 1, "is a file: name a new folder"),
+        ("eval ward --mode lexical --out .", 1, "is not empty: name a new folder"),
         ("eval devset --mode lexical", 1, "needs the folder"),
         ("eval devset ./none --mode lexical", 1, "is no folder"),
         ("eval ward --mode lexical --mode dense --save-run x", 2, "--save-run keeps one run"),

@@ -160,7 +160,7 @@ def test_sorts_by_difference_and_by_each_measure(page, found):
     values = [b[f"q{i}"] for i in listed(page)]
     assert values == sorted(values, reverse=True)
     measures = texts(page, "#q-measure option")
-    choose(page, "q-measure", str(measures.index("R@100 · multi-patient")))
+    choose(page, "q-measure", str(measures.index("Recall@100 · multi-patient")))
     recall = found[1].scores[CELL._replace(measure="R@100")]
     values = [recall[f"q{i}"] for i in listed(page)]
     assert values == sorted(values, reverse=True)

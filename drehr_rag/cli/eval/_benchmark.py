@@ -18,12 +18,15 @@ from drehr_rag.cli.eval._foreign import foreign_run
 from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import BadArgument
 from drehr_rag.eval.benchmarks import load_benchmark
-from drehr_rag.eval.results import Result, result
-from drehr_rag.eval.retrieval import DEPTH, fill_store, retrieve
+from drehr_rag.eval.results import Result, new_folder, result
+from drehr_rag.eval.retrieval import DEPTH, Retrieved, fill_store, retrieve
 from drehr_rag.eval.runs import write_run
-from drehr_rag.eval.scoring import measure_named, score
+from drehr_rag.eval.scoring import check_measures, measure_named, score
 from drehr_rag.eval.task import Measures, Task
 from drehr_rag.protocols import Encoder
+
+WHOLE = 1_000_000
+"""Chunks of a single-patient ranking that are saved: all."""
 
 
 def command_for(name: str) -> Callable[..., None]:
@@ -68,7 +71,10 @@ def command_for(name: str) -> Callable[..., None]:
         ] = None,
         save_run: Annotated[
             Optional[Path],  # noqa: UP045
-            typer.Option(help="File for the run, in TREC's form, or BEIR's if it ends in .json."),
+            typer.Option(
+                help="File for the run, in TREC's form, or BEIR's if it ends in .json; the run of "
+                "searches in one note goes beside it, as single.NAME."
+            ),
         ] = None,
         out: o.Out = None,
         missing: o.Missing = "error",
@@ -77,6 +83,8 @@ def command_for(name: str) -> Callable[..., None]:
         task = load_benchmark(name, place, **o.options_of(option))
         modes = _modes(mode, retriever, save_run)
         measures = measures_of(task, measure)
+        if out:
+            new_folder(out)
         results = []
         with o.bar(json) as bar:
             if retriever:
@@ -100,7 +108,7 @@ def command_for(name: str) -> Callable[..., None]:
                         label = f"{one}, {encoder}" if encoder and one != "lexical" else one
                         results.append(result(label, task, found.run, scores, manifest=about))
                         if save_run:
-                            write_run(found.run, save_run, tag=one, depth=depth)
+                            _save_runs(found, save_run, tag=one, depth=depth)
         _save(results, out)
         o.show(results, json=json)
 
@@ -111,9 +119,16 @@ def command_for(name: str) -> Callable[..., None]:
     return command
 
 
+def _save_runs(found: Retrieved, file: Path, *, tag: str, depth: int) -> None:
+    write_run(found.run, file, tag=tag, depth=depth)
+    if found.single is not None:
+        write_run(found.single, file.with_name(f"single.{file.name}"), tag=tag, depth=WHOLE)
+
+
 def measures_of(task: Task, names: Sequence[str] | None) -> Measures:
     """The measures asked for, in each of the task's settings."""
     chosen = tuple(map(measure_named, names or ()))
+    check_measures(chosen)
     return dict.fromkeys(task.measures, chosen) if chosen else task.measures
 
 
@@ -151,6 +166,7 @@ def _foreign(
     task: Task, where: str, measures: Measures, missing: str, save_run: Path | None
 ) -> Result:
     run, about = foreign_run(where, task)
+    measures = o.without_shallow(task, run, measures, None)
     scores = score(task, run, missing=missing, measures=measures)
     if save_run:
         write_run(run, save_run, tag=where.replace(" ", ""))

@@ -24,7 +24,10 @@ from drehr_rag.cli._show import console, print_json
 from drehr_rag.errors import BadArgument
 from drehr_rag.eval.passages import Texts, passages_of, read_passages
 from drehr_rag.eval.results import Result
+from drehr_rag.eval.runs import Run
+from drehr_rag.eval.scoring import named_in_notes
 from drehr_rag.eval.tables import grid, lines
+from drehr_rag.eval.task import Measures, Task
 
 Options = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -56,6 +59,25 @@ def missing_of(missing: str) -> str:
     if missing not in ("error", "zero"):
         raise BadArgument(f"--missing is error or zero, not {missing!r}")
     return missing
+
+
+NAMED = 0.99
+"""Share of the judged notes' chunks that a run must name to be scored in the single-patient
+setting: those it leaves out would count as not retrieved."""
+
+
+def without_shallow(task: Task, run: Run, measures: Measures, single: Run | None) -> Measures:
+    """The measures, without the single-patient setting if the run does not go deep enough."""
+    if single is not None or "single-patient" not in measures:
+        return measures
+    named, total = named_in_notes(task, run)
+    if not total or named >= NAMED * total:
+        return measures
+    Console(stderr=True, soft_wrap=True).print(
+        f"single-patient left out: the run names {named:,} of the {total:,} chunks of notes with a "
+        "relevant chunk. Score a run of all chunks, or give --single-run"
+    )
+    return {setting: names for setting, names in measures.items() if setting != "single-patient"}
 
 
 def options_of(options: list[str] | None) -> dict[str, Any]:

@@ -17,9 +17,7 @@ from drehr_rag.eval.grid_table import grid_table
 
 
 def command(
-    grid: Annotated[
-        Path, typer.Argument(help="TOML file of benchmarks and systems; see docs/evaluation.md.")
-    ],
+    grid: Annotated[Path, typer.Argument(help="TOML file: see docs/evaluation.md.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the results; it may hold some.")],
     markdown: Annotated[
         Optional[Path],  # noqa: UP045

@@ -38,15 +38,15 @@ def command(
 ) -> None:
     """Score a run file, whoever made it.
 
-    In the single-patient setting a note's chunks are taken in the run's order; a run that names
-    few of them is scored as it is: what it leaves out was not retrieved.
+    In the single-patient setting a note's chunks are taken in the run's order, so it is left out
+    for a run that was cut at some depth, unless --single-run ranks the notes by themselves.
 
     [bold]Example:[/bold] drehr-rag eval score devset run.trec.gz ./devset/mtsamples
     """
     task = load_benchmark(benchmark, place, **o.options_of(option))
     given = read_run(run)
     own = read_run(single_run) if single_run else None
-    measures = measures_of(task, measure)
+    measures = o.without_shallow(task, given, measures_of(task, measure), own)
     scores = score(task, given, single=own, missing=o.missing_of(missing), measures=measures)
     files = {str(file): checksum(file) for file in (run, single_run) if file}
     about = {"system": {"run_files": files}, "command": o.command_line()}

@@ -103,7 +103,7 @@ def test_a_changed_or_half_result_is_refused(task, tmp_path):
     with pytest.raises(EvaluationError, match="not empty"):
         made.save(tmp_path / "mine")
     (tmp_path / "file").write_text("")
-    with pytest.raises(EvaluationError, match="cannot be a result"):
+    with pytest.raises(EvaluationError, match="is a file"):
         made.save(tmp_path / "file")
 
 
