@@ -175,6 +175,7 @@ def result(
         "benchmark": {**task.facts, **counts},
         "versions": _versions(),
         "made": made,
+        "seed": None,  # of what is drawn; neither search nor scoring draws anything
         **(manifest or {}),
     }
     return Result(name, task.name, scores, task.queries, task.qrels, run, facts)

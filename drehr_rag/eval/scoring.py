@@ -7,7 +7,7 @@ other match types taken out, one ranking a query (multi-patient) or a query and 
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from math import log2
 from typing import Any, NamedTuple
@@ -52,22 +52,17 @@ with a tab between them."""
 
 
 def measure_named(name: str) -> str:
-    """A measure by what its mean is called: RR for MRR, AP for MAP, R@100 for Recall@100."""
+    """A measure's one name, from what it or its mean is called; tried before anything is retrieved.
+
+    Raises:
+        EvaluationError: It is not known, or cannot be computed here.
+    """
+    if OWN.fullmatch(name):
+        return name
     for measure, mean_of in SHOWN.items():
         if name.upper() == mean_of:
             return measure
-    return name.replace("Recall@", "R@")
-
-
-def check_measures(names: Iterable[str]) -> None:
-    """Refuse measures that cannot be computed, before anything is retrieved.
-
-    Raises:
-        EvaluationError: One is not known.
-    """
-    for name in names:
-        if not OWN.fullmatch(name):
-            _parsed(name)
+    return str(_parsed(name.replace("Recall@", "R@")))
 
 
 def named_in_notes(task: Task, run: Run) -> tuple[int, int]:
@@ -157,11 +152,15 @@ def mean(values: Mapping[str, float]) -> float:
 
 
 class _Ranking(NamedTuple):
-    """What is measured: a ranking without the chunks of other match types, and what is relevant."""
+    """What is measured: a ranking without the chunks of other match types, and the judgments.
+
+    `zeros` are the chunks judged not relevant: some measures tell them from those not judged.
+    """
 
     item: str
     order: Places
     grades: Mapping[int, int]
+    zeros: Mapping[int, int]
 
 
 def _rankings(
@@ -173,8 +172,9 @@ def _rankings(
     if not wanted:
         return
     kept = order[~corpus.among(others)[order]] if len(others) else order
+    zeros = {corpus.place[c]: j.grade for c, j in task.qrels[query].items() if j.grade <= 0}
     if setting == "multi-patient":
-        yield _Ranking(query, kept, wanted)
+        yield _Ranking(query, kept, wanted, zeros)
         return
     judged = corpus.places(list(relevant))
     in_note, removed = np.bincount(corpus.note[judged]), np.bincount(corpus.note[others])
@@ -187,7 +187,8 @@ def _rankings(
         left = size - (removed[note] if note < len(removed) else 0)
         if size < task.note_chunks or in_note[note] == size or len(grades) == left:
             continue
-        yield _Ranking(f"{query}\t{corpus.note_ids[note]}", kept[notes == note], grades)
+        mine = {place: grade for place, grade in zeros.items() if corpus.note[place] == note}
+        yield _Ranking(f"{query}\t{corpus.note_ids[note]}", kept[notes == note], grades, mine)
 
 
 class _Sheet:
@@ -207,7 +208,8 @@ class _Sheet:
         order = ranking.order[: self._depth(ranking)].tolist()
         for name, depth in self._own.items():
             self._values[name][ranking.item] = _cliniq_ndcg(order[:depth], ranking.grades)
-        self._qrels[ranking.item] = {self._ids[p]: g for p, g in ranking.grades.items()}
+        judged = {**ranking.grades, **ranking.zeros}
+        self._qrels[ranking.item] = {self._ids[p]: g for p, g in judged.items()}
         self._run[ranking.item] = {self._ids[p]: -float(i) for i, p in enumerate(order)}
         if len(self._qrels) == AT_ONCE:
             self._measure()
@@ -250,17 +252,23 @@ def _parsed(name: str) -> Any:
         measure = ir_measures.parse_measure(name)
         list(ir_measures.iter_calc([measure], {"q": {"d": 1}}, {"q": {"d": 1.0}}))
         return measure
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError,
-            SyntaxError, TypeError, ValueError):  # fmt: skip
+    except Exception:  # each program behind ir_measures fails in a way of its own
         raise EvaluationError(
             f"no measure is called {name!r} that can be computed here: give one of ir_measures "
             "(nDCG@10, RR, AP, R@100, P@5, …), or cliniq-nDCG@10"
         ) from None
 
 
+CUT = ("nDCG", "P", "R", "Success")
+"""Measures that look no deeper than their cutoff, if that is their only parameter."""
+
+
 def _cutoff(measure: Any) -> int | None:
     """How deep a measure looks; RR looks as far as the first relevant chunk, wherever it is."""
-    return 0 if measure.NAME == "RR" else measure.params.get("cutoff")
+    if measure.NAME == "RR" and not measure.params:
+        return 0
+    known = measure.NAME in CUT and measure.params.keys() == {"cutoff"}
+    return int(measure.params["cutoff"]) if known else None
 
 
 def _cut(depths: Sequence[int | None]) -> int | None:

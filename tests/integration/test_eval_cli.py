@@ -132,9 +132,11 @@ def test_retrievers_of_others_give_the_same_scores(run, folder):
         ("eval ward --mode lexical --option split=test", 2, "the ward has no split 'test'"),
         ("eval ward --mode lexical --option part=1", 2, "takes chunker, split, words, not part"),
         ("eval ward --mode lexical --measure nDGC@10", 1, "no measure is called 'nDGC@10'"),
+        ("eval ward --mode lexical --measure ERR@10", 1, "no measure is called 'ERR@10' that can"),
         ("eval ward --mode lexical --measure INSQ", 1, "no measure is called 'INSQ' that can"),
         ("eval ward --mode lexical --retriever-option a=1", 2, "lexical has no options, not a"),
         ("eval ward --mode lexical --out my_retrievers.py", 1, "is a file: name a new folder"),
+        ("eval ward --mode lexical --save-run none/r.trec", 2, "there is no folder none"),
         ("eval ward --mode lexical --out .", 1, "is not empty: name a new folder"),
         ("eval devset --mode lexical", 1, "needs the folder"),
         ("eval devset ./none --mode lexical", 1, "is no folder"),
@@ -190,3 +192,15 @@ def test_a_saved_run_is_what_was_ranked(run, folder):
     run("eval", "ward", "--mode", "lexical", "--save-run", "r.trec.gz", "--depth", "7")
     found = read_run(folder / "r.trec.gz")
     assert max(map(len, found.values())) == 7
+
+
+def test_a_measure_has_one_name(run, folder):
+    measures = [
+        part for name in ("MRR", "RR", "Recall@100", "R@100") for part in ("--measure", name)
+    ]
+    code, _, _ = run("eval", "ward", "--mode", "lexical", "--out", "kept", *measures)
+    assert code == 0
+    assert {cell.measure for cell in Result.load(folder / "kept").scores} == {"RR", "R@100"}
+    for name in ("MRR", "RR"):
+        code, out, _ = run("eval", "compare", "kept", "kept", "--measure", name)
+        assert code == 0 and "MRR" in out and "Recall" not in out

@@ -21,7 +21,7 @@ from drehr_rag.eval.benchmarks import load_benchmark
 from drehr_rag.eval.results import Result, new_folder, result
 from drehr_rag.eval.retrieval import DEPTH, Retrieved, fill_store, retrieve
 from drehr_rag.eval.runs import write_run
-from drehr_rag.eval.scoring import check_measures, measure_named, score
+from drehr_rag.eval.scoring import measure_named, score
 from drehr_rag.eval.task import Measures, Task
 from drehr_rag.protocols import Encoder
 
@@ -127,8 +127,7 @@ def _save_runs(found: Retrieved, file: Path, *, tag: str, depth: int) -> None:
 
 def measures_of(task: Task, names: Sequence[str] | None) -> Measures:
     """The measures asked for, in each of the task's settings."""
-    chosen = tuple(map(measure_named, names or ()))
-    check_measures(chosen)
+    chosen = tuple(dict.fromkeys(map(measure_named, names or ())))
     return dict.fromkeys(task.measures, chosen) if chosen else task.measures
 
 
@@ -137,6 +136,10 @@ def _modes(modes: list[str] | None, retriever: str | None, save_run: Path | None
         raise BadArgument("--retriever stands instead of --mode")
     if save_run and len(modes or ()) > 1:
         raise BadArgument("--save-run keeps one run: give one --mode, or --out for all")
+    for mode in modes or ():
+        find("drehr_rag.retrievers", mode)
+    if save_run and not save_run.absolute().parent.is_dir():
+        raise BadArgument(f"--save-run {save_run}: there is no folder {save_run.parent}")
     return list(dict.fromkeys(modes or ["hybrid"]))
 
 

@@ -1,5 +1,7 @@
 """The invented ward of the package: queries with judged stretches of the notes."""
 
+from hashlib import sha256
+from importlib.resources import files
 from typing import Any, cast
 
 from drehr_rag import ward
@@ -8,6 +10,9 @@ from drehr_rag.eval.task import Passage, Query, Task
 from drehr_rag.notes.chunkers import load_chunker
 
 EXAMPLE = "drehr-rag eval ward --encoder offline --mode lexical --mode hybrid --out ./result"
+
+
+FILES = ("notes.jsonl", "queries.jsonl", "qrels.jsonl")
 
 
 def load(*, chunker: str = "sections", split: str = "all", words: int = 180) -> Task:
@@ -36,6 +41,7 @@ def load(*, chunker: str = "sections", split: str = "all", words: int = 180) -> 
         kept,
         found.qrels,
         facts={
+            "data": {name: _checksum(name) for name in FILES},
             "chunker": dict(cutter.settings),
             "spans": len(spans),
             "spans_lost": found.lost,
@@ -43,6 +49,10 @@ def load(*, chunker: str = "sections", split: str = "all", words: int = 180) -> 
             "queries_without_relevant": len(queries) - len(kept),
         },
     )
+
+
+def _checksum(name: str) -> str:
+    return sha256(files(ward).joinpath(name).read_bytes()).hexdigest()
 
 
 def _words(texts: Any) -> list[int]:

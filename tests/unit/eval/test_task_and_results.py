@@ -1,7 +1,9 @@
 """A task refuses what does not fit; a result comes back as it was saved, or not at all."""
 
 import json
+import random
 
+import ir_measures
 import pytest
 
 from drehr_rag.errors import EvaluationError
@@ -126,3 +128,46 @@ def test_tables(task):
     other = result("one", Task("other", PASSAGES, QUERIES, QRELS), RUN, score(task, RUN))
     with pytest.raises(EvaluationError, match="of one benchmark, not of 2"):
         lines([first, other])
+
+
+MEASURES = (
+    "RR",
+    "RR(rel=2)",
+    "RR@3",
+    "AP",
+    "AP(rel=2)@5",
+    "Bpref",
+    "Judged@10",
+    "nDCG",
+    "nDCG@5",
+    "nDCG(judged_only=True)@10",
+    "P@5",
+    "P(rel=2)@5",
+    "R@5",
+    "R(rel=2)@5",
+    "Rprec",
+    "SetP",
+    "Success@3",
+    "infAP",
+)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_is_what_ir_measures_says_of_the_same_files(name):
+    """Grades 0 to 2, chunks without judgment, rankings deeper than any cutoff."""
+    draw = random.Random(name)
+    passages = {f"n_{i}": Passage("x", "n") for i in range(200)}
+    qrels = {
+        f"q{q}": {c: Judgment(draw.choice([0, 0, 1, 2])) for c in draw.sample(list(passages), 40)}
+        for q in range(20)
+    }
+    run = {
+        query: {chunk: draw.random() for chunk in draw.sample(list(passages), 120)}
+        for query in qrels
+    }
+    task = Task("toy", passages, {query: Query("x") for query in qrels}, qrels)
+    scores = score(task, run, measures={"multi-patient": (name,)})
+    grades = {q: {c: one.grade for c, one in judged.items()} for q, judged in qrels.items()}
+    measure = ir_measures.parse_measure(name)
+    theirs = {m.query_id: m.value for m in ir_measures.iter_calc([measure], grades, run)}
+    assert scores[Cell("multi-patient", "all", name)] == pytest.approx(theirs, abs=1e-9)
