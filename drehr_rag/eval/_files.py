@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -43,7 +44,9 @@ def opened(file: Path) -> Iterator[IO[str]]:
         zipped = _starts(file) == b"\x1f\x8b"
         with gzip.open(file) if zipped else file.open("rb") as raw:
             yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-    except (OSError, EOFError, UnicodeDecodeError) as problem:
+    except UnicodeDecodeError:
+        raise EvaluationError(f"{file} is not UTF-8: convert it with iconv -t UTF-8") from None
+    except (OSError, EOFError, zlib.error) as problem:
         said = problem.strerror if isinstance(problem, OSError) and problem.strerror else "damaged"
         raise EvaluationError(f"{file} cannot be read: {said}") from None
 

@@ -10,6 +10,12 @@ from typing import IO
 from drehr_rag.errors import EvaluationError
 from drehr_rag.eval._files import opened, unique, written
 
+SEEN = 1024
+"""Characters among which a JSON file has begun."""
+
+TIES = 20
+"""Neighbouring lines of a TREC run with equal scores, and none with others, that are no accident."""
+
 Run = Mapping[str, Mapping[str, float]]
 """Query id → chunk id → score, higher is better."""
 
@@ -30,9 +36,9 @@ def read_run(path: str | Path) -> dict[str, dict[str, float]]:
     """
     file = Path(path)
     with opened(file) as stream:
-        start = stream.read(1)
+        start = stream.read(SEEN).lstrip()[:1]
         stream.seek(0)
-        rows = _from_json(stream, file) if start == "{" else _from_trec(stream, file)
+        rows = _from_json(stream, file) if start in ("{", "[") else _from_trec(stream, file)
         run = _gathered(rows, file)
     if not any(run.values()):
         raise EvaluationError(f"{file} holds no ranking")
@@ -115,6 +121,10 @@ def _from_json(stream: IO[str], file: Path) -> Iterator[tuple[str, str | None, o
         run = json.load(stream, object_pairs_hook=unique)
     except ValueError as problem:
         raise EvaluationError(f"{file} is broken JSON: {problem}") from None
+    except RecursionError:
+        raise EvaluationError(f"{file} is no run: its JSON is nested without end") from None
+    if not isinstance(run, dict):
+        raise EvaluationError(f"{file} is no run: BEIR's form is {{query: {{chunk: score}}}}")
     for query, scores in run.items():
         if not isinstance(scores, dict):
             raise EvaluationError(f"{file}: query {query!r} has no object of chunks and scores")
@@ -123,14 +133,52 @@ def _from_json(stream: IO[str], file: Path) -> Iterator[tuple[str, str | None, o
 
 
 def _from_trec(stream: IO[str], file: Path) -> Iterator[tuple[str, str | None, object]]:
+    ranks = _Ranks()
     for number, line in enumerate(stream, 1):
         cells = line.split()
         if len(cells) == 6:
-            yield cells[0], cells[2], cells[4]
+            ranks.add(cells[0], cells[3], cells[4])
+            yield cells[0], cells[2], "" if "_" in cells[4] else cells[4]
         elif cells:
             raise EvaluationError(
                 f"{file}:{number}: {len(cells)} columns, where a run in TREC's form has six: "
                 "query Q0 chunk rank score tag"
+            )
+    ranks.check(file)
+
+
+class _Ranks:
+    """Whether ranks and scores say the same; only the scores count, so they must be the right ones.
+
+    Looks at lines that follow each other in one query.
+    """
+
+    def __init__(self) -> None:
+        self._before: tuple[str, float, float] = ("", 0.0, 0.0)
+        self._signs = {-1: 0, 0: 0, 1: 0}
+
+    def add(self, query: str, rank: str, score: str) -> None:
+        try:
+            now = (query, float(rank), float(score))
+        except ValueError:
+            return
+        before, self._before = self._before, now
+        if before[0] == query and before[1] != now[1]:
+            product = (now[1] - before[1]) * (now[2] - before[2])
+            self._signs[(product > 0) - (product < 0)] += 1
+
+    def check(self, file: Path) -> None:
+        against, equal, agree = self._signs[1], self._signs[0], self._signs[-1]
+        if against > agree:
+            raise EvaluationError(
+                f"{file}: in {against:,} of {against + equal + agree:,} neighbouring lines the "
+                "ranks contradict the scores, of which higher is better: are they distances, or are the "
+                "columns rank and score swapped?"
+            )
+        if equal >= TIES and not agree:
+            raise EvaluationError(
+                f"{file}: all scores of a query are equal, so they rank nothing; ranks are not "
+                "looked at: are the columns rank and score swapped?"
             )
 
 
@@ -144,10 +192,7 @@ def _gathered(
         scores = run.setdefault(query, {})
         if chunk is None:
             continue
-        try:
-            value = float(score)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            value = float("nan")
+        value = _number(score)
         twice += chunk in scores
         bad += not isfinite(value)
         scores[names.setdefault(chunk, chunk)] = value
@@ -156,6 +201,14 @@ def _gathered(
         said += [f"{twice:,} chunks are named twice for one query"] if twice else []
         raise EvaluationError(f"{file}: {' and '.join(said)}")
     return run
+
+
+def _number(score: object) -> float:
+    """A score; not a number if it is none, such as `true`, or text in JSON."""
+    try:
+        return float("nan") if isinstance(score, bool) else float(score)  # type: ignore
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def _no_space(file: Path, *ids: str) -> None:

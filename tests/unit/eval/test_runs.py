@@ -39,6 +39,13 @@ def test_beirs_form_can_say_that_nothing_was_found(tmp_path):
     assert read_run(tmp_path / "r.json") == {"q": {"a": 1.0}, "r": {}}
 
 
+def test_a_leading_line_break_and_ranks_in_any_order(tmp_path):
+    (tmp_path / "r").write_text('\n {"q": {"a": 1, "b": 2.5}}')
+    assert read_run(tmp_path / "r") == {"q": {"a": 1.0, "b": 2.5}}
+    (tmp_path / "r").write_text("q Q0 a 2 1 t\nq Q0 b 1 2.5 t\nr Q0 b 1 1 t\n")
+    assert read_run(tmp_path / "r") == {"q": {"a": 1.0, "b": 2.5}, "r": {"b": 1.0}}
+
+
 def test_only_the_best_are_written(tmp_path):
     write_run({"q": {"a": 1.0, "b": 3.0, "c": 2.0}}, tmp_path / "r.trec", depth=2)
     assert read_run(tmp_path / "r.trec") == {"q": {"b": 3.0, "c": 2.0}}
@@ -68,6 +75,13 @@ def test_equal_scores_stand_as_trec_eval_puts_them():
         ("q a 1\n", ":1: 3 columns"),
         ("q Q0 a 1 2 t\nq Q0 a b c 1 2 t\n", ":2: 8 columns"),
         ('{"q": {}}', "holds no ranking"),
+        ("\n[1, 2]", "BEIR's form is"),
+        ("[" * 100_000, "nested without end"),
+        ('{"q": {"a": 1' + "0" * 400 + "}}", "no finite number"),
+        ('{"q": {"a": true}}', "no finite number"),
+        ("q Q0 a 1 1_000 t\n", "1 scores are no finite number"),
+        ("q Q0 a 1 0.1 t\nq Q0 b 2 0.2 t\n", "in 1 of 1 .* contradict .* are they distances"),
+        ("".join(f"q Q0 {i} {1 / i} 1 t\n" for i in range(1, 30)), "all scores of a query are"),
         ('{"q": {"a": NaN}}', "no finite number"),
         ('{"q": {"a": "x"}}', "no finite number"),
         ('{"q": {"a": null}}', "no finite number"),
@@ -89,7 +103,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(EvaluationError, match="cannot be read"):
         read_run(tmp_path)
     (tmp_path / "bytes").write_bytes(b"q Q0 \xff 1 1 t\n")
-    with pytest.raises(EvaluationError, match="damaged"):
+    with pytest.raises(EvaluationError, match="is not UTF-8: convert it"):
         read_run(tmp_path / "bytes")
     whole = gzip.compress(json.dumps({"q": {"a": 1}}).encode() * 50)
     (tmp_path / "half.gz").write_bytes(whole[: len(whole) // 2])
