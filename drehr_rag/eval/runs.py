@@ -14,7 +14,7 @@ SEEN = 1024
 """Characters among which a JSON file has begun."""
 
 TIES = 20
-"""Neighbouring lines of a TREC run with equal scores, and none with others, that are no accident."""
+"""That many lines of a TREC run with equal scores, and none with others, are no accident."""
 
 Run = Mapping[str, Mapping[str, float]]
 """Query id → chunk id → score, higher is better."""
@@ -172,8 +172,8 @@ class _Ranks:
         if against > agree:
             raise EvaluationError(
                 f"{file}: in {against:,} of {against + equal + agree:,} neighbouring lines the "
-                "ranks contradict the scores, of which higher is better: are they distances, or are the "
-                "columns rank and score swapped?"
+                "ranks contradict the scores, of which higher is better: are they distances, or "
+                "are the columns rank and score swapped?"
             )
         if equal >= TIES and not agree:
             raise EvaluationError(
