@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -53,10 +54,14 @@ def opened(file: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def written(file: Path) -> Iterator[IO[str]]:
-    """A new text file, gzipped if its name says so; reproducible, and whole or not there."""
+    """A new text file, gzipped if its name says so; whole or not there, and its owner's alone.
+
+    The same text makes the same bytes.
+    """
     part = file.with_name(file.name + ".part")
     try:
-        with part.open("wb") as raw:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as raw:
             packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if file.suffix == ".gz" else raw
             with closing(packed), _text(packed) as stream:
                 yield stream

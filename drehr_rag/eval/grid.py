@@ -199,7 +199,10 @@ def _crossed(values: Mapping[str, Any], base: Path) -> Iterator[dict[str, Any]]:
     lists = [value if isinstance(value, list) else [value] for value in values.values()]
     for combination in product(*lists):
         row = dict(zip(values, combination, strict=True))
-        yield {k: str(base / v) if k in PATHS and isinstance(v, str) else v for k, v in row.items()}
+        yield {
+            k: str((base / v).resolve()) if k in PATHS and isinstance(v, str) else v
+            for k, v in row.items()
+        }
 
 
 def _encoder(system: System) -> str:

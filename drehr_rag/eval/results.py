@@ -119,10 +119,15 @@ class Result:
             raise EvaluationError(f"{place} is no result: it has no manifest.json")
         with opened(place / "manifest.json") as stream:
             manifest = _json(stream.read(), place / "manifest.json")
-        if manifest.get("form") != FORM:
-            raise EvaluationError(f"{place} is of form {manifest.get('form')}, not {FORM}")
-        for name, digest in manifest["files"].items():
-            if not (place / name).is_file() or checksum(place / name) != digest:
+        form = manifest.get("form") if isinstance(manifest, dict) else None
+        if form != FORM:
+            raise EvaluationError(f"{place} is of form {form}, not {FORM}")
+        held = manifest.get("files")
+        named = manifest.get("name"), (manifest.get("benchmark") or {}).get("name")
+        if not isinstance(held, dict) or not all(isinstance(name, str) for name in named):
+            raise EvaluationError(f"{place / 'manifest.json'} was changed: it is no longer whole")
+        for name in FILES:
+            if not (place / name).is_file() or checksum(place / name) != held.get(name):
                 raise EvaluationError(f"{place / name} is missing or was changed since it was made")
         with opened(place / "scores.jsonl.gz") as stream:
             rows = [_json(line, place) for line in stream]
@@ -148,7 +153,7 @@ def new_folder(folder: str | Path) -> Path:
     """
     place = Path(folder)
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
         foreign = [file.name for file in place.iterdir() if file.name not in FILES]
     except FileExistsError:
         raise EvaluationError(f"{place} is a file: name a new folder for the result") from None

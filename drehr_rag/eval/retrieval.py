@@ -241,7 +241,7 @@ def _vectors(encoder: Encoder, texts: Sequence[str], cache: Path | None) -> Vect
         held: Vectors = np.load(file)
         return held
     vectors = encoder.encode_passages(texts)
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     with part.open("wb") as stream:
         np.save(stream, vectors)

@@ -92,6 +92,8 @@ def build_corpus(notes: Path, ids: Path, target: Path, *, sizes: str = "publishe
         EvaluationError: See `load`; and a summary of an admission is not there.
     """
     wanted = dict.fromkeys(_admissions(ids))
+    if not wanted:
+        raise EvaluationError(f"{ids} names no admission")
     texts = _summaries(notes, set(wanted))
     missing = [admission for admission in wanted if admission not in texts]
     if missing:
@@ -106,8 +108,17 @@ def build_corpus(notes: Path, ids: Path, target: Path, *, sizes: str = "publishe
         for number, chunk in enumerate(chunker.split([note])[0]):
             lines.append(json.dumps({"_id": f"{admission}_{number}", "text": chunk.text}))
     _check({"notes": len(wanted), "chunks": len(lines)}, sizes)
+    text = "".join(line + "\n" for line in lines)
+    if target.exists():
+        with opened(target) as stream:
+            if stream.read() == text:
+                return
+        raise EvaluationError(
+            f"{target} is there and holds another corpus: remove it to build this one, or leave "
+            "out notes and ids"
+        )
     with written(target) as stream:
-        stream.writelines(line + "\n" for line in lines)
+        stream.write(text)
 
 
 def _check(found: dict[str, int], sizes: str) -> None:

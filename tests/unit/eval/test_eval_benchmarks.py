@@ -85,6 +85,21 @@ def test_cliniq_of_other_sizes_is_refused(cliniq, mimic):
     assert (cliniq / "corpus.jsonl").read_bytes() == before
 
 
+def test_a_corpus_that_is_there_is_not_replaced(cliniq, mimic):
+    notes, ids = mimic
+    corpus = cliniq / "corpus.jsonl"
+    before = corpus.read_bytes()
+    assert corpus.stat().st_mode & 0o077 == 0  # note text
+    load_benchmark("cliniq", cliniq, notes=str(notes), ids=str(ids), sizes="any")  # the same again
+    ids.write_text("100001\n")
+    with pytest.raises(EvaluationError, match="holds another corpus: remove it"):
+        load_benchmark("cliniq", cliniq, notes=str(notes), ids=str(ids), sizes="any")
+    ids.write_text("\n")
+    with pytest.raises(EvaluationError, match="names no admission"):
+        load_benchmark("cliniq", cliniq, notes=str(notes), ids=str(ids), sizes="any")
+    assert corpus.read_bytes() == before
+
+
 def test_two_queries_of_one_text_share_judgments_within_a_type(cliniq):
     (cliniq / "queries_drug.jsonl").write_text(
         '{"_id": "2", "text": "lasix"}\n{"_id": "3", "text": "lasix"}\n'

@@ -92,6 +92,15 @@ def test_a_changed_or_half_result_is_refused(task, tmp_path):
     (tmp_path / "r" / "queries.jsonl").write_text("{}\n")
     with pytest.raises(EvaluationError, match=r"queries.jsonl is missing or was changed"):
         Result.load(tmp_path / "r")
+    whole = json.loads((tmp_path / "r" / "manifest.json").read_text())
+    whole["files"].pop("queries.jsonl")
+    (tmp_path / "r" / "manifest.json").write_text(json.dumps(whole))
+    with pytest.raises(EvaluationError, match=r"queries.jsonl is missing or was changed"):
+        Result.load(tmp_path / "r")
+    for broken in ([], {"form": 1}, {"form": 1, "files": {}, "benchmark": {"name": 1}}):
+        (tmp_path / "r" / "manifest.json").write_text(json.dumps(broken))
+        with pytest.raises(EvaluationError, match=r"form None|no longer whole"):
+            Result.load(tmp_path / "r")
     (tmp_path / "r" / "manifest.json").write_text(json.dumps({"form": 99}))
     with pytest.raises(EvaluationError, match="form 99"):
         Result.load(tmp_path / "r")
