@@ -47,8 +47,9 @@ def markdown(
     texts: Mapping[str, str] | None = None,
 ) -> str:
     """The table, the conclusion, how it was tested, and the queries that changed most."""
-    lines = [f"# {comparison.a} and {comparison.b} on {comparison.benchmark}", ""]
-    lines += [conclusion(comparison), "", *_table(*table(comparison)), ""]
+    title = f"{comparison.a} and {comparison.b} on {comparison.benchmark}"
+    lines = [f"# {_plain(title)}", ""]
+    lines += [_plain(conclusion(comparison)), "", *_table(*table(comparison)), ""]
     lines += [how(comparison), "* a difference may be concluded (p < .05).", ""]
     if changed:
         lines += ["## The queries that changed most", ""]
