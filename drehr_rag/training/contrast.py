@@ -12,6 +12,9 @@ from drehr_rag.training.losses import Loss
 from drehr_rag.training.masking import false_negatives
 from drehr_rag.training.stopping import stop_unless_finite
 
+SHORTEST = 1e-12
+"""Of a vector's length, so that one of zeros has cosines of 0."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
@@ -64,5 +67,10 @@ class Contrast:
 
 
 def cosines(passages: Tensor, entities: Tensor) -> Tensor:
-    """Cosine of each passage (P, d) with each entity (U, d), shape (P, U)."""
-    return normalize(passages, dim=1) @ normalize(entities, dim=1).T
+    """Cosine of each passage (P, d) with each entity (U, d), shape (P, U).
+
+    There are far more entities than passages, so their lengths divide the product: entities of
+    length 1 would be a copy, and two more on the way back.
+    """
+    lengths = entities.norm(dim=1).clamp_min(SHORTEST)
+    return normalize(passages, dim=1, eps=SHORTEST) @ entities.T / lengths

@@ -5,7 +5,7 @@ reference and the stacked form get a copy of the vector for each.
 """
 
 import math
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import multi_similarity_reference as reference
-from reference import stacked_losses
 
+from benchmarks import stacked_losses
 from drehr_rag.training.contrast import cosines
 from drehr_rag.training.losses import load_loss
 
@@ -33,6 +33,7 @@ CASES = {
 }
 
 
+@cache
 def loss_of(name):
     return (
         load_loss("infonce") if name == "infonce" else load_loss("multi-similarity", variant=name)
