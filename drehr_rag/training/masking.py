@@ -62,22 +62,32 @@ def keys_of(examples: Iterable[Example], entities: Iterable[str]) -> Keys:
 
 def false_negatives(keys: Keys, anchors: int) -> NDArray[np.bool_]:
     """True where an entity is no negative of an anchor, shape (anchors, unique entities)."""
-    owners: dict[int, list[int]] = {}
-    for anchor, key in keys.own.tolist():
-        owners.setdefault(key, []).append(anchor)
-    carried: dict[int, list[int]] = {}
-    for text, concept in keys.concepts.tolist():
-        carried.setdefault(text, []).append(concept)
+    carried, columns = _carried(keys).T
+    known, codes = np.unique(carried, return_inverse=True)
+    rows, own = keys.own.T
+    shared = np.isin(own, known)
+    has = np.zeros((anchors, len(known)), np.bool_)
+    has[rows[shared], np.searchsorted(known, own[shared])] = True
     mask = np.zeros((anchors, len(keys.texts)), np.bool_)
-    for column, text in enumerate(keys.texts.tolist()):
-        for key in (text, *carried.get(text, ())):
-            mask[owners.get(key, []), column] = True
+    found, places = np.nonzero(has[:, codes])
+    mask[found, columns[places]] = True
     return mask
 
 
 def pairs(found: Iterable[tuple[int, int]]) -> Ints:
     """Pairs as an array of shape (number, 2), also where there are none."""
     return np.array(list(found), np.int64).reshape(-1, 2)
+
+
+def _carried(keys: Keys) -> Ints:
+    """(key, unique entity) of each entity's text and of all its concepts, (Q, 2)."""
+    columns: dict[int, list[int]] = {}
+    for column, text in enumerate(keys.texts.tolist()):
+        columns.setdefault(text, []).append(column)
+    found = [(text, column) for text, some in columns.items() for column in some]
+    for text, concept in keys.concepts.tolist():
+        found += [(concept, column) for column in columns.get(text, ())]
+    return pairs(found)
 
 
 def _key(kind: str, name: str) -> int:
