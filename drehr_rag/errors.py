@@ -21,6 +21,9 @@ DrehrError
 │   └── UnknownName               no plug-in, field, filter or column has this name
 ├── EngineError                   the workers of an engine cannot be had, or keep dying
 ├── EvaluationError (ValueError)  runs, judgments, questions or benchmarks that fit no score
+├── EvaluationError (ValueError)  a run, judgments or a benchmark that cannot be scored
+├── TrainingError (ValueError)    an example, a loss or a batch that cannot be trained with
+│   └── TrainingStopped           the loss is no number; it names the batch's examples
 ├── GeneratorError                the language model's server failed or talked nonsense
 └── MissingExtra (ImportError)    an optional package is not installed
 ```
@@ -103,6 +106,18 @@ class UnknownName(BadArgument):
 
 class EvaluationError(DrehrError, ValueError):
     """Runs, judgments, questions or benchmarks that fit no score: it would only look right."""
+
+
+class TrainingError(DrehrError, ValueError):
+    """An example, a loss or a batch that cannot be trained with."""
+
+
+class TrainingStopped(TrainingError):
+    """The loss is no finite number; `ids` are those of the batch's examples, never their text."""
+
+    def __init__(self, message: str, ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.ids = ids
 
 
 class GeneratorError(DrehrError):

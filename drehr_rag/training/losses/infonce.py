@@ -1,0 +1,56 @@
+"""InfoNCE with a temperature: each positive against all negatives of its anchor, for comparison.
+
+Van den Oord et al. 2018, with several positives: the mean over all of them of
+-log(e^(s/t) / (e^(s/t) + Σ e^(negative/t))). The other positives of an anchor stand on neither
+side of the fraction. Import needs torch.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from drehr_rag.training.losses._counts import at_least_single, counts, log, positive_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoNCE:
+    """The loss.
+
+    Attributes:
+        temperature: What similarities are divided by; 0.05 is a scale of 20, the default of
+            sentence-transformers' in-batch negatives loss.
+    """
+
+    temperature: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        positive_number("temperature", self.temperature)
+
+    def __call__(
+        self,
+        similarities: Tensor,
+        positives: Tensor,
+        *,
+        masked: Tensor | None = None,
+        hard: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of a batch; arguments as in `Loss`. An anchor without negatives adds 0.
+
+        Raises:
+            TrainingError: The shapes do not fit each other.
+        """
+        s = at_least_single(similarities) / self.temperature
+        own, others = counts(s, positives, masked, hard)
+        below = (s + log(others)).logsumexp(1, keepdim=True)
+        return -(own * logsigmoid(s - below)).sum() / positives.numel()
+
+
+def build(*, temperature: float = 0.05) -> InfoNCE:
+    """InfoNCE.
+
+    Raises:
+        TrainingError: The temperature is not above 0.
+    """
+    return InfoNCE(temperature=temperature)
