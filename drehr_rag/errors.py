@@ -21,7 +21,6 @@ DrehrError
 │   └── UnknownName               no plug-in, field, filter or column has this name
 ├── EngineError                   the workers of an engine cannot be had, or keep dying
 ├── EvaluationError (ValueError)  runs, judgments, questions or benchmarks that fit no score
-├── EvaluationError (ValueError)  a run, judgments or a benchmark that cannot be scored
 ├── TrainingError (ValueError)    an example, a loss or a batch that cannot be trained with
 │   └── TrainingStopped           the loss is no number; it names the batch's examples
 ├── GeneratorError                the language model's server failed or talked nonsense

@@ -7,8 +7,9 @@ import pytest
 from drehr_rag import ward
 from drehr_rag._registry import names
 from drehr_rag.cli._show import passage
+from drehr_rag.notes.readers import read_notes
 
-COMMANDS = ["ask", "delete", "demo", "eval", "index", "info", "search", "store"]
+COMMANDS = ["ask", "delete", "demo", "eval", "index", "info", "search", "store", "ward"]
 GROUPS = ["eval", "store"]
 STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
 
@@ -356,3 +357,13 @@ def test_mistakes_with_stores_are_told(run, arguments, said, tmp_path, monkeypat
     code, _, err = run(*arguments)
     assert code in (1, 2) and said in " ".join(err.split()) and "Traceback" not in err
     assert not (tmp_path / "x.idx").exists()
+
+
+def test_the_ward_is_written_once(run, tmp_path):
+    code, out, _ = run("ward", tmp_path / "n.jsonl")
+    assert (code, out.split(": ")[1]) == (0, "73 notes of 14 patients\n")
+    assert [note.text for note in read_notes(tmp_path / "n.jsonl")] == [
+        n.text for n in ward.notes()
+    ]
+    code, _, err = run("ward", tmp_path / "n.jsonl")
+    assert code == 2 and "is there: name a new file" in " ".join(err.split())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from drehr_rag.errors import EvaluationError
 from drehr_rag.eval.qa.faults import Faults
 from drehr_rag.eval.qa.records import Question
 from drehr_rag.types import Note
@@ -18,7 +19,7 @@ def checked(
     faults, seen = Faults(origin, "questions"), set[str]()
     held = None if notes is None else {note.note_id: note for note in notes}
     if not questions:
-        faults.add("no question at all", "the whole file")
+        raise EvaluationError(f"{origin} holds no question")
     for question in questions:
         if question.question_id in seen:
             faults.add("a question_id that stands twice", question.question_id)

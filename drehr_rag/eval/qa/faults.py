@@ -66,7 +66,11 @@ def safe(problem: Exception) -> str:
 def reason_of(problem: ValidationError) -> str:
     """The first thing that is wrong with a record, without its content."""
     error = problem.errors(include_input=False, include_context=False)[0]
-    what = "is missing" if error["type"] == "missing" else error["msg"]
+    what = (
+        "is missing"
+        if error["type"] == "missing"
+        else error["msg"].replace("a valid tuple", "a list")
+    )
     return f"{_named(error['loc'])} {what.removeprefix('Value error, ')}".strip()
 
 

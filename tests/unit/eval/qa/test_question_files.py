@@ -121,7 +121,7 @@ def test_evidence_of_another_patient(tmp_path):
 def test_ids_that_stand_twice_and_empty_files(tmp_path):
     with pytest.raises(EvaluationError, match=r"1 of 2 questions .* stands twice \(q1\)"):
         read_questions(file_of(tmp_path, GOOD, GOOD))
-    with pytest.raises(EvaluationError, match="no question at all"):
+    with pytest.raises(EvaluationError, match="holds no question"):
         read_questions(file_of(tmp_path, ""))
     with pytest.raises(EvaluationError, match="cannot read"):
         read_questions(tmp_path / "nothing")

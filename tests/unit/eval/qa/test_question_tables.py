@@ -81,5 +81,5 @@ def test_names_that_are_not_there(tmp_path):
         read_table(table(tmp_path, '"a"b,c\n'))
     with pytest.raises(EvaluationError, match="two columns of one name"):
         read_table(table(tmp_path, f"{HEAD},start\n"))
-    with pytest.raises(EvaluationError, match="no question at all"):
+    with pytest.raises(EvaluationError, match="holds no question"):
         read_table(table(tmp_path, f"{HEAD}\n"))
