@@ -3,7 +3,9 @@
 Exit codes: 0 done; 1 it failed; 2 the command was not meant like this; 130 interrupted.
 """
 
+import signal
 import sys
+from contextlib import suppress
 
 import typer
 from rich.console import Console
@@ -48,6 +50,8 @@ for _name in names(__name__):
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback."""
+    with suppress(ValueError):  # outside the main thread there are no signals
+        signal.signal(signal.SIGTERM, _stop)  # so that temporary files of notes are removed
     try:
         app()
     except (BadArgument, ScopeError, ScopeRequired) as problem:
@@ -59,6 +63,10 @@ def main() -> None:
         sys.exit(130)
     except (OSError, UnicodeEncodeError) as problem:
         _fail(problem, 1)
+
+
+def _stop(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _fail(problem: Exception, code: int) -> None:

@@ -21,6 +21,7 @@ A list stands for each of its values; several lists are crossed. Paths are relat
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import groupby, product
@@ -31,6 +32,7 @@ from typing import Any
 from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import EvaluationError
 from drehr_rag.eval.benchmarks import load_benchmark
+from drehr_rag.eval.comparing.pairing import SAME
 from drehr_rag.eval.results import Result, result
 from drehr_rag.eval.retrieval import Progress as Done
 from drehr_rag.eval.retrieval import fill_store, retrieve
@@ -110,6 +112,13 @@ def read_grid(file: str | Path) -> Plan:
         System(**row)
         for row in _rows(given, "system", {"mode", "encoder", "options"}, "mode", path, base)
     ]
+    for what, folders in (("[[benchmark]]", benchmarks), ("[[system]]", systems)):
+        counted = Counter(one.folder for one in folders)
+        if twice := [folder for folder, count in counted.items() if count > 1]:
+            raise EvaluationError(
+                f"{path}: two {what} would write to one folder, {twice[0]!r}: name their files or "
+                "folders differently"
+            )
     cache = given.get("cache")
     return Plan(tuple(benchmarks), tuple(systems), base / cache if cache else None)
 
@@ -135,15 +144,30 @@ def run_grid(
     found: dict[str, list[Result]] = {}
     for benchmark in plan.benchmarks:
         folder = Path(out) / benchmark.folder
-        left = [
-            one for one in plan.systems if not (folder / one.folder / "manifest.json").is_file()
-        ]
+        task = load_benchmark(benchmark.name, benchmark.place, **benchmark.options)
+        left = [one for one in plan.systems if not _measured(folder / one.folder, task)]
         if left:
-            task = load_benchmark(benchmark.name, benchmark.place, **benchmark.options)
             for encoder, systems in groupby(sorted(left, key=_encoder), _encoder):
                 _search(task, encoder or None, list(systems), folder, plan.cache, command, progress)
         found[benchmark.folder] = [Result.load(folder / one.folder) for one in plan.systems]
     return found
+
+
+def _measured(folder: Path, task: Task) -> bool:
+    """Whether a result of this task is there.
+
+    Raises:
+        EvaluationError: One of other data is.
+    """
+    if not (folder / "manifest.json").is_file():
+        return False
+    made = Result.load(folder).manifest["benchmark"]
+    if changed := [name for name in SAME if made.get(name) != task.facts.get(name, made.get(name))]:
+        raise EvaluationError(
+            f"{folder} was measured on other data than {task.name} has now ({', '.join(changed)}): "
+            "name another folder for the results"
+        )
+    return True
 
 
 def _search(

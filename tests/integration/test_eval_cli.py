@@ -1,6 +1,11 @@
 """`drehr-rag eval`: what it prints and keeps, for every kind of retriever, and what it refuses."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -204,3 +209,23 @@ def test_a_measure_has_one_name(run, folder):
     for name in ("MRR", "RR"):
         code, out, _ = run("eval", "compare", "kept", "kept", "--measure", name)
         assert code == 0 and "MRR" in out and "Recall" not in out
+
+
+def test_what_is_ended_leaves_no_notes_behind(folder):
+    """SIGTERM, as `timeout` sends it, in the middle of a grid."""
+    text = '[[benchmark]]\nname = "ward"\n[[system]]\nmode = "hybrid"\nencoder = "offline"\n'
+    (folder / "grid.toml").write_text(text)
+    scratch = folder / "tmp"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "drehr_rag.cli", "eval", "grid", "grid.toml", "--out", "out"]
+    child = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(scratch)})
+    try:
+        deadline = time.monotonic() + 120
+        while not list(scratch.glob("drehr-grid-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(scratch.glob("drehr-grid-*"))
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(120) == 128 + signal.SIGTERM
+    finally:
+        child.kill()
+    assert not list(scratch.glob("drehr-grid-*"))

@@ -139,7 +139,7 @@ def show(results: Sequence[Result], *, json: bool) -> None:
         print_json({"benchmark": results[0].benchmark, "systems": systems, "lines": found})
         return
     out = console()
-    out.width = max(out.width, WIDTH)
+    out.width = max(out.width, WIDTH + (30 if len(results) > 1 else 0))
     out.print(_table(results))
     for one in results:
         if latency := one.manifest.get("latency_ms"):

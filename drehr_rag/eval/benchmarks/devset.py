@@ -68,7 +68,7 @@ def _cut_again(
     chunks = split_notes(notes, cutter)
     found = project(spans, chunks, {note.note_id: len(note.text) for note in notes})
     more = {
-        "notes": {str(file): checksum(file)},
+        "notes": {file.name: checksum(file)},
         "chunker": dict(cutter.settings),
         "spans": len(spans),
         "judgments_without_place": len(known) - len(spans),

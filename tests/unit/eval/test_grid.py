@@ -4,6 +4,7 @@ import pytest
 
 from drehr_rag.errors import EvaluationError
 from drehr_rag.eval import grid as grids
+from drehr_rag.eval.comparing.differences import compare
 from drehr_rag.eval.grid import read_grid, run_grid
 from drehr_rag.eval.grid_table import grid_table
 from drehr_rag.eval.scoring import Cell, mean
@@ -45,6 +46,14 @@ def test_lists_are_crossed(tmp_path):
         (GRID + "[[system]]\nencoder='x'", "has no mode"),
         (GRID + "[[system]]\nmode='x'\noptions=3", "options of a .* are a table"),
         ("[[", "broken TOML"),
+        (
+            '[[benchmark]]\nname = "beir"\nplace = ["a/x", "b/x"]\n[[system]]\nmode = "lexical"',
+            r"two \[\[benchmark\]\] would write to one folder, 'beir-x'",
+        ),
+        (
+            '[[benchmark]]\nname = "ward"\n[[system]]\nmode = "rrf"\nencoder = ["a/b", "a_b"]',
+            r"two \[\[system\]\] would write to one folder, 'rrf a_b'",
+        ),
     ],
 )
 def test_what_is_not_meant_is_named(tmp_path, text, said):
@@ -89,3 +98,21 @@ def test_one_table_of_all(tmp_path):
     assert row[3].value == pytest.approx(mean(held))
     assert row[3].low < row[3].value < row[3].high
     assert f"| lexical | {row[0].value:.3f}".replace("| 0", "| ") in table.markdown()
+
+
+def test_results_of_other_data_are_not_taken_for_these(tmp_path):
+    place = tmp_path / "set"
+    (place / "qrels").mkdir(parents=True)
+    (place / "corpus.jsonl").write_text('{"_id": "d", "text": "gout"}\n')
+    (place / "queries.jsonl").write_text('{"_id": "q", "text": "gout"}\n')
+    (place / "qrels" / "test.tsv").write_text("q 0 d 1\n")
+    text = '[[benchmark]]\nname = "beir"\nplace = "set"\n[[system]]\nmode = "lexical"\n'
+    (tmp_path / "grid.toml").write_text(text)
+    plan = read_grid(tmp_path / "grid.toml")
+    [first] = run_grid(plan, tmp_path / "out")["beir-set"]
+    (place / "corpus.jsonl").write_text('{"_id": "d", "text": "nothing"}\n')
+    with pytest.raises(EvaluationError, match=r"measured on other data than beir set test .*data"):
+        run_grid(plan, tmp_path / "out")
+    [second] = run_grid(plan, tmp_path / "again")["beir-set"]
+    with pytest.raises(EvaluationError, match=r"other data: their manifests' data"):
+        compare(first, second)

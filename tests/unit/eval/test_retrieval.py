@@ -33,7 +33,7 @@ def task():
 
 @pytest.fixture(scope="module")
 def encoder():
-    return HashEncoder(dimension=64)
+    return HashEncoder(dimension=64, query_prompt="find ")  # not before passages
 
 
 @pytest.fixture(scope="module")
