@@ -19,6 +19,7 @@ DrehrError
 │   └── StoreOutdated             written by a version that this one cannot read
 ├── BadArgument (ValueError)      a value that cannot be meant, such as an empty query
 │   └── UnknownName               no plug-in, field, filter or column has this name
+├── GraphError (ValueError)       a knowledge graph, or a source of one, cannot be used
 ├── EngineError                   the workers of an engine cannot be had, or keep dying
 ├── EvaluationError (ValueError)  a run, judgments or a benchmark that cannot be scored
 ├── GeneratorError                the language model's server failed or talked nonsense
@@ -103,6 +104,10 @@ class UnknownName(BadArgument):
 
 class EvaluationError(DrehrError, ValueError):
     """A run, judgments or a benchmark that cannot be scored; a number would only look right."""
+
+
+class GraphError(DrehrError, ValueError):
+    """A knowledge graph, or a file that one is to be built from, cannot be used."""
 
 
 class GeneratorError(DrehrError):

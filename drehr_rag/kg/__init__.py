@@ -1,0 +1,10 @@
+"""Knowledge graphs: concepts, their names, what is broader, narrower and related.
+
+`build_graph` makes a folder of arrays from terminologies, `StoredGraph` opens it.
+"""
+
+from drehr_rag.kg._records import Record, Unread
+from drehr_rag.kg.build import Source, build_graph
+from drehr_rag.kg.graph import StoredGraph
+
+__all__ = ["Record", "Source", "StoredGraph", "Unread", "build_graph"]
