@@ -6,5 +6,6 @@
 from drehr_rag.kg._records import Record, Unread
 from drehr_rag.kg.build import Source, build_graph
 from drehr_rag.kg.graph import StoredGraph
+from drehr_rag.kg.matcher import Matcher, Mention
 
-__all__ = ["Record", "Source", "StoredGraph", "Unread", "build_graph"]
+__all__ = ["Matcher", "Mention", "Record", "Source", "StoredGraph", "Unread", "build_graph"]

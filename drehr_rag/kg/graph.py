@@ -55,6 +55,11 @@ class StoredGraph:
         """Sources with licences and checksums, counts, names of types and relations."""
         return MappingProxyType(self._facts)
 
+    @property
+    def checksum(self) -> str:
+        """Of its terms, so that what was made of them can tell."""
+        return str(self._facts["files"]["terms.blob.npy"]["sha256"])
+
     def concepts(self, term: str) -> list[str]:
         """Ids of the concepts that bear this name, whatever its case and spacing."""
         number = self.term_number(term)
