@@ -73,7 +73,8 @@ def csr_labelled(rows: Ints, labels: Ints, values: Ints, count: int) -> Csr:
 
 def flip(edges: Csr) -> Csr:
     """The same edges from their other ends."""
-    lengths = np.diff(edges.starts.astype(np.int64))
+    starts = edges.starts.astype(np.int64)
+    lengths = starts[1:] - starts[:-1]
     sources = np.repeat(np.arange(lengths.size, dtype=np.uint32), lengths)
     return csr(edges.values, sources, lengths.size)
 

@@ -1,6 +1,7 @@
-"""What a loader yields: what its source says of one concept."""
+"""What a loader yields of one concept, and what a matcher finds."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,17 @@ class Unread:
 
     place: str
     reason: str
+
+
+class Mention(NamedTuple):
+    """A term in a text.
+
+    Attributes:
+        start: Offset into the text, as it was given.
+        end: Likewise, behind the last character.
+        term: The term's place in the list of terms; for a graph, `graph.concepts_of_term` takes it.
+    """
+
+    start: int
+    end: int
+    term: int

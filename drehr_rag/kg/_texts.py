@@ -1,6 +1,7 @@
 """Many texts as one blob of UTF-8 and where each begins; found again by hash."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ class Texts(NamedTuple):
         for first in range(0, len(self), BLOCK):
             starts = self.starts[first : first + BLOCK + 1].astype(np.int64).tolist()
             block = bytes(self.blob[starts[0] : starts[-1]])
-            for begin, end in zip(starts, starts[1:], strict=False):
+            for begin, end in pairwise(starts):
                 yield block[begin - starts[0] : end - starts[0]].decode()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,7 +18,7 @@ GATHERED = 1 << 20
 """Rows of names that are copied at a time."""
 
 
-def write(spool: Spool, names: Path, folder: Path) -> dict[str, int]:
+def write(spool: Spool, names: BinaryIO, folder: Path) -> dict[str, int]:
     """Write a graph's arrays.
 
     Args:
@@ -67,7 +68,7 @@ def _texts(texts: Sequence[str]) -> Texts:
     return Texts(np.frombuffer(b"".join(raw), np.uint8), starts, *index_by_hash(hashes))
 
 
-def _terms(spool: Spool, joined: Joined, names: Path, folder: Path) -> dict[str, int]:
+def _terms(spool: Spool, joined: Joined, names: BinaryIO, folder: Path) -> dict[str, int]:
     firsts, term_of_row = _unique(np.asarray(spool.term_hash))
     lengths = np.asarray(spool.term_length)
     starts = np.zeros(firsts.size + 1, np.uint64)
@@ -93,7 +94,7 @@ def _unique(hashes: Ints) -> tuple[Ints, Ints]:
     return first[order], rank[inverse]
 
 
-def _gather(names: Path, lengths: Ints, rows: Ints, size: int, target: Path) -> Ints:
+def _gather(names: BinaryIO, lengths: Ints, rows: Ints, size: int, target: Path) -> Ints:
     """Copy the bytes of some rows, in blocks, into a mapped file."""
     if not size:
         return np.zeros(0, np.uint8)

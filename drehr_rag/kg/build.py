@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-
 from drehr_rag.errors import GraphError
 from drehr_rag.kg._files import checksum, new_folder, seal
 from drehr_rag.kg._records import Record, Unread

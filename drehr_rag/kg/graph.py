@@ -1,6 +1,7 @@
-"""A knowledge graph in a folder, memory-mapped: opening costs nothing, only what is asked is read."""
+"""A knowledge graph in a folder, memory-mapped: only what is asked for is read."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -77,6 +78,10 @@ class StoredGraph:
         except UnicodeEncodeError:  # half of a surrogate pair is in no graph
             return None
         return next((n for n in found if key_of(self._terms.text(n)) == key), None)
+
+    def concept_ids(self) -> Iterator[str]:
+        """Every concept's own id."""
+        return islice(self._ids.each(), len(self))
 
     def concept_id(self, any_id: str) -> str:
         """The id that a concept is called by here, from any of its ids.

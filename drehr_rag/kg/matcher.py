@@ -8,37 +8,20 @@ inside a word, and no long match that would do so hides a shorter one.
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from drehr_rag._arguments import check_list, whole
 from drehr_rag._extras import require
 from drehr_rag.errors import BadArgument, GraphError
 from drehr_rag.kg._keys import key_of
 from drehr_rag.kg._matcher_file import read_parts, write_parts
+from drehr_rag.kg._processes import find_in_processes
+from drehr_rag.kg._records import Mention
 from drehr_rag.kg._words import Words, lowered
 from drehr_rag.kg.graph import StoredGraph
 
 Boundaries = Literal["words", "released"]
-
-BATCH = 64
-"""Texts that a worker takes at a time."""
-
-
-class Mention(NamedTuple):
-    """A term in a text.
-
-    Attributes:
-        start: Offset into the text, as it was given.
-        end: Likewise, behind the last character.
-        term: The term's place in the list of terms; for a graph, `graph.concepts_of_term` takes it.
-    """
-
-    start: int
-    end: int
-    term: int
 
 
 class Matcher:
@@ -133,13 +116,7 @@ class Matcher:
         if workers == 1:
             yield from map(self.find, texts)
             return
-        batches = _batches(iter(texts))
-        with ProcessPoolExecutor(workers, initializer=_start, initargs=(self,)) as pool:
-            running = [pool.submit(_work, batch) for batch in islice(batches, 2 * workers)]
-            while running:
-                done = running.pop(0).result()
-                running += [pool.submit(_work, batch) for batch in islice(batches, 1)]
-                yield from (list(map(Mention._make, found)) for found in done)
+        yield from find_in_processes(self, texts, workers)
 
     def save(self, file: str | Path) -> None:
         """Write the automaton, so that it need not be built again."""
@@ -192,22 +169,3 @@ def _unfit(key: str, shortest: int, unwanted: Collection[str]) -> str:
     if not any(map(str.isalnum, key)):
         return "no letter or digit"
     return "not wanted" if key in unwanted else ""
-
-
-def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
-    while batch := list(islice(texts, BATCH)):
-        yield batch
-
-
-_matcher: Matcher | None = None  # a worker process's own
-
-
-def _start(matcher: Matcher) -> None:
-    global _matcher  # noqa: PLW0603
-    _matcher = matcher
-
-
-def _work(texts: list[str]) -> list[list[tuple[int, int, int]]]:
-    if _matcher is None:
-        raise GraphError("a worker was not started with a matcher")
-    return [[tuple(found) for found in _matcher.find(text)] for text in texts]

@@ -24,7 +24,7 @@ def reading(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
             zipped = raw.read(2) == b"\x1f\x8b"
         opener = gzip.open if zipped else open
         with opener(path, "rt", encoding=encoding, newline="") as file:
-            yield file  # type: ignore[misc]
+            yield file
     except FileNotFoundError:
         raise GraphError(f"there is no file {path}") from None
     except UnicodeDecodeError as problem:

@@ -39,9 +39,9 @@ def _records(path: Path, scopes: frozenset[str]) -> Iterator[Record | Unread]:
     for graph in _graphs(path):
         nodes = {node["id"]: node for node in graph.get("nodes", ()) if node.get("id")}
         live = {name for name, node in nodes.items() if _is_live(node)}
-        for name in nodes:
-            if name in live and nodes[name].get("lbl"):
-                yield _node(nodes[name], scopes)
+        for name, node in nodes.items():
+            if name in live and node.get("lbl"):
+                yield _node(node, scopes)
         for edge in graph.get("edges", ()):
             subject, target = edge.get("sub"), edge.get("obj")
             if subject in live and target in live:

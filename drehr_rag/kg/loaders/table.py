@@ -15,7 +15,8 @@ from typing import TextIO
 from drehr_rag.errors import GraphError
 from drehr_rag.kg._records import Record, Unread
 from drehr_rag.kg.loaders._curie import curie
-from drehr_rag.kg.loaders._layouts import IS_A, SAME, Layout, layout_of
+from drehr_rag.kg.loaders._layout_options import layout_of
+from drehr_rag.kg.loaders._layouts import IS_A, SAME, Layout
 from drehr_rag.kg.loaders._open import plain_name, reading
 
 LICENCE = "unknown"
