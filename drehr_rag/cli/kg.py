@@ -42,7 +42,9 @@ def build(
 
     [bold]Example:[/bold] drehr-rag kg build ./kg doid.obo 'drugs.csv?id=code&term=name'
     """
-    with Progress(console=Console(stderr=True), transient=True, disable=json) as bar:
+    errors = Console(stderr=True)
+    quiet = json or not errors.is_terminal
+    with Progress(console=errors, transient=True, disable=quiet) as bar:
         tasks: dict[str, Any] = {}
 
         def progress(source: str, count: int) -> None:
@@ -143,7 +145,8 @@ def _show(graph: StoredGraph, facts: Mapping[str, Any], limit: int) -> None:
     for label, values in lines.items():
         if values:
             more = " …" if len(values) > limit else ""
-            out.print(plain(f"  {label:<9} {'; '.join(values[:limit])}{more}"), markup=False)
+            words = plain(f"{label}: {'; '.join(values[:limit])}{more}")
+            out.print(f"  {words}", markup=False)
 
 
 def _tell(facts: Mapping[str, Any], json: bool) -> None:
@@ -160,4 +163,5 @@ def _tell(facts: Mapping[str, Any], json: bool) -> None:
     for source in facts["sources"]:
         unread = f", {source['unread']:,} not read" if source["unread"] else ""
         told = f"{source['path']} ({source['loader']}; {source['licence']})"
-        out.print(plain(f"  {told}: {source['records']:,} records{unread}"), markup=False)
+        words = plain(f"{told}: {source['records']:,} records{unread}")
+        out.print(f"  {words}", markup=False)

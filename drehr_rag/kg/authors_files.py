@@ -14,8 +14,9 @@ Entries = Iterable[tuple[str, Any]]
 def export_authors(graph: StoredGraph, folder: Path) -> list[str]:
     """Write `bios.txt`, `term2CUI.json`, `CUI2term.json`, `CUI2pt.json`, `is_a.json` and more.
 
-    The last is `relations.json`. Terms are in lower case, as that code expects. Values are lists by CUI (by term), but for
-    `CUI2pt.json`, where they are texts. Written entry by entry, so that any size will do.
+    The last is `relations.json`. Terms are in lower case, as that code expects. Values are lists
+    by CUI (by term), but for `CUI2pt.json`, where they are texts. Written entry by entry, so that
+    any size will do.
 
     Returns:
         The names of the files.
