@@ -8,17 +8,19 @@ inside a word, and no long match that would do so hides a shorter one.
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from drehr_rag._arguments import check_list, whole
 from drehr_rag._extras import require
 from drehr_rag.errors import BadArgument, GraphError
+from drehr_rag.kg._chunks import Chunks
 from drehr_rag.kg._keys import key_of
 from drehr_rag.kg._matcher_file import read_parts, write_parts
 from drehr_rag.kg._processes import find_in_processes
 from drehr_rag.kg._records import Mention
-from drehr_rag.kg._words import Words, lowered
+from drehr_rag.kg._words import PAIRS, Words, as_text, lowered
 from drehr_rag.kg.graph import StoredGraph
 
 Boundaries = Literal["words", "released"]
@@ -60,10 +62,9 @@ class Matcher:
         self.left_out: dict[str, int] = {}
         self._source = ""
         unwanted = {key_of(term) for term in leave_out}
-        patterns = list(self._patterns(terms, shortest, unwanted))
         library = require("daachorse", extra="kg")
         self._automaton: Any = library.CharwiseDoubleArrayAhoCorasick(
-            patterns, library.MATCH_KIND_LEFTMOST_LONGEST
+            self._patterns(terms, shortest, unwanted), library.MATCH_KIND_LEFTMOST_LONGEST
         )
 
     def _prepare(self, boundaries: Boundaries, words: Iterable[str] = ()) -> None:
@@ -71,18 +72,25 @@ class Matcher:
             raise BadArgument(f"boundaries are 'words' or 'released', not {boundaries!r}")
         self.boundaries: Boundaries = boundaries
         self._words = Words(words, released=boundaries == "released")
+        self._chunks = Chunks(self._words)
         self._numbers = array("I")
 
     def _patterns(
         self, terms: Iterable[str], shortest: int, unwanted: Collection[str]
-    ) -> Iterator[str]:
+    ) -> list[str]:
+        """Terms with one character a word; numbers first, so that memory is left in one piece."""
+        codes, lengths = array("I"), array("I")
         for number, term in enumerate(terms):
             key = key_of(term)
             if reason := _unfit(key, shortest, unwanted):
                 self.left_out[reason] = self.left_out.get(reason, 0) + 1
                 continue
             self._numbers.append(number)
-            yield self._words.encode_term(key)
+            coded = self._words.encode_term(key)
+            codes.extend(coded)
+            lengths.append(len(coded) + sum(code >= PAIRS for code in coded))
+        text, ends = as_text(codes), accumulate(lengths, initial=0)
+        return [text[begin:end] for begin, end in pairwise(ends)]
 
     @classmethod
     def of(cls, graph: StoredGraph, **options: Any) -> "Matcher":
@@ -97,17 +105,21 @@ class Matcher:
 
     def find(self, text: str) -> list[Mention]:
         """Every mention, from left to right, none overlapping another."""
-        low, places = lowered(text)
-        words = self._words.split(low)
-        found = self._automaton.find(self._words.encode(words))
-        if not found:
-            return []
-        edges, numbers = self._words.edges(words), self._numbers
-        if places is None:
-            return [Mention(edges[s], edges[e], numbers[n]) for s, e, n in found]
-        return [
-            Mention(places[edges[s]], places[edges[e] - 1] + 1, numbers[n]) for s, e, n in found
+        low, origin = lowered(text)
+        found = [
+            Mention(base + start, base + end, self._numbers[number])
+            for base, paragraph in self._chunks.paragraphs(low)
+            for start, end, number in self._find(paragraph)
         ]
+        if origin is None:
+            return found
+        return [Mention(origin[m.start], origin[m.end - 1] + 1, m.term) for m in found]
+
+    def _find(self, paragraph: str) -> Iterator[tuple[int, int, int]]:
+        pieces = self._chunks.split(paragraph)
+        codes = self._chunks.encode(pieces)
+        found = self._automaton.find(self._words.space.join(codes))
+        return self._chunks.places(paragraph, pieces, codes, found) if found else iter(())
 
     def find_many(self, texts: Iterable[str], *, workers: int = 1) -> Iterator[list[Mention]]:
         """The mentions of each text, in order; over several processes if `workers` is over 1."""
