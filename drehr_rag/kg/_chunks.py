@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+from drehr_rag.kg._records import Mention
 from drehr_rag.kg._words import Words
 
 MOST = 32_768
@@ -17,7 +18,7 @@ Found = Sequence[tuple[int, int, int]]
 
 
 class Chunks(dict[str, str]):
-    """Code of each piece between spaces that was met lately.
+    """Code of each piece between spaces that was met lately, with the space behind it.
 
     In released mode only a space parts pieces. Otherwise any run of white space is one space, but
     an empty line, which no term goes across.
@@ -26,11 +27,13 @@ class Chunks(dict[str, str]):
     def __init__(self, words: Words) -> None:
         super().__init__()
         self._words = words
+        self._inner: dict[str, list[int]] = {}
 
     def __missing__(self, piece: str) -> str:
-        code = self._words.encode(piece)
+        code = self._words.encode(piece) + self._words.space
         if len(self) >= MOST:
             self.clear()
+            self._inner.clear()
         self[piece] = code
         return code
 
@@ -48,27 +51,37 @@ class Chunks(dict[str, str]):
         return low.split(" ") if self._words.released else low.split()
 
     def encode(self, pieces: Sequence[str]) -> list[str]:
-        """Their codes; joined by `Words.space`, they are the paragraph's."""
+        """Their codes; together they are the paragraph's."""
         return list(map(self.__getitem__, pieces))
 
-    def places(
-        self, low: str, pieces: Sequence[str], codes: Sequence[str], found: Found
-    ) -> Iterator[tuple[int, int, int]]:
-        """Where in the paragraph that stands which was found in its code."""
-        coded = list(accumulate([len(code) + 1 for code in codes], initial=0))
-        starts = list(accumulate([len(piece) + 1 for piece in pieces], initial=0))
-        if starts[-1] != len(low) + 1:  # not each gap is one space
-            starts = [piece.start() for piece in _PIECE.finditer(low)]
-        at = 0
+    def mentions(
+        self,
+        base: int,
+        low: str,
+        pieces: Sequence[str],
+        codes: Sequence[str],
+        found: Found,
+        numbers: Sequence[int],
+    ) -> list[Mention]:
+        """Where that stands which was found in the code of the paragraph at `base`."""
+        coded = list(accumulate(map(len, codes), initial=0))
+        starts = list(accumulate(map(len, pieces), initial=0))  # as if there were no spaces
+        if starts[-1] + len(pieces) != len(low) + 1:  # not each gap is one space
+            starts = [piece.start() - n for n, piece in enumerate(_PIECE.finditer(low))]
+        at, placed = 0, []
         for begin, end, number in found:
             at = bisect_right(coded, begin, at) - 1
             inner = begin - coded[at]
-            start = starts[at] + (self._words.within(pieces[at], inner) if inner else 0)
+            start = base + starts[at] + at + (self._edges(pieces[at])[inner] if inner else 0)
             at = bisect_right(coded, end - 1, at) - 1
             inner, piece = end - coded[at], pieces[at]
-            whole = inner == len(codes[at])
-            yield (
-                start,
-                starts[at] + (len(piece) if whole else self._words.within(piece, inner)),
-                number,
-            )
+            past = len(piece) if inner == len(codes[at]) - 1 else self._edges(piece)[inner]
+            placed.append(Mention(start, base + starts[at] + at + past, numbers[number]))
+        return placed
+
+    def _edges(self, piece: str) -> list[int]:
+        """Where in a piece each character of its code stands."""
+        edges = self._inner.get(piece)
+        if edges is None:
+            edges = self._inner[piece] = self._words.edges(piece)
+        return edges

@@ -75,15 +75,13 @@ class Words(dict[str, int]):
         """A text with one character a word, or two if there are more words than characters."""
         return as_text(array("I", map(self.__getitem__, self.split(text))))
 
-    def within(self, text: str, place: int) -> int:
-        """Where in the text the character at `place` of its code stands."""
-        at = 0
+    def edges(self, text: str) -> list[int]:
+        """Where in the text each character of its code stands."""
+        edges, at = [], 0
         for word in self.split(text):
-            if place <= 0:
-                break
-            place -= 1 + (self[word] >= PAIRS)
+            edges += [at] * (1 + (self[word] >= PAIRS))
             at += len(word)
-        return at
+        return edges
 
 
 def as_text(codes: "array[int]") -> str:

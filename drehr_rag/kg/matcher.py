@@ -106,20 +106,15 @@ class Matcher:
     def find(self, text: str) -> list[Mention]:
         """Every mention, from left to right, none overlapping another."""
         low, origin = lowered(text)
-        found = [
-            Mention(base + start, base + end, self._numbers[number])
-            for base, paragraph in self._chunks.paragraphs(low)
-            for start, end, number in self._find(paragraph)
-        ]
+        found: list[Mention] = []
+        for base, paragraph in self._chunks.paragraphs(low):
+            pieces = self._chunks.split(paragraph)
+            codes = self._chunks.encode(pieces)
+            if hits := self._automaton.find("".join(codes)):
+                found += self._chunks.mentions(base, paragraph, pieces, codes, hits, self._numbers)
         if origin is None:
             return found
         return [Mention(origin[m.start], origin[m.end - 1] + 1, m.term) for m in found]
-
-    def _find(self, paragraph: str) -> Iterator[tuple[int, int, int]]:
-        pieces = self._chunks.split(paragraph)
-        codes = self._chunks.encode(pieces)
-        found = self._automaton.find(self._words.space.join(codes))
-        return self._chunks.places(paragraph, pieces, codes, found) if found else iter(())
 
     def find_many(self, texts: Iterable[str], *, workers: int = 1) -> Iterator[list[Mention]]:
         """The mentions of each text, in order; over several processes if `workers` is over 1."""
