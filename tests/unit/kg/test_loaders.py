@@ -6,6 +6,8 @@ import json
 import pytest
 
 from drehr_rag.errors import BadArgument, GraphError, UnknownName
+
+pytest.importorskip("obonet", reason="needs the extra kg")
 from drehr_rag.kg import Record, StoredGraph, Unread, build_graph
 from drehr_rag.kg.authors_files import export_authors
 from drehr_rag.kg.loaders import load, recognise
