@@ -19,6 +19,7 @@ DrehrError
 │   └── StoreOutdated             written by a version that this one cannot read
 ├── BadArgument (ValueError)      a value that cannot be meant, such as an empty query
 │   └── UnknownName               no plug-in, field, filter or column has this name
+├── GraphError (ValueError)       a knowledge graph, or a source of one, cannot be used
 ├── EngineError                   the workers of an engine cannot be had, or keep dying
 ├── EvaluationError (ValueError)  runs, judgments, questions or benchmarks that fit no score
 ├── TrainingError (ValueError)    an example, a loss or a batch that cannot be trained with
@@ -117,6 +118,10 @@ class TrainingStopped(TrainingError):
     def __init__(self, message: str, ids: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.ids = ids
+
+
+class GraphError(DrehrError, ValueError):
+    """A knowledge graph, or a file that one is to be built from, cannot be used."""
 
 
 class GeneratorError(DrehrError):

@@ -292,6 +292,43 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowledgeGraph(Protocol):
+    """Terms to concepts, and what is known of a concept. An unknown id is an `UnknownName`."""
+
+    def concepts(self, term: str) -> list[str]:
+        """Ids of the concepts that bear this name, whatever its case and spacing."""
+        ...
+
+    def synonyms(self, concept_id: str) -> list[str]:
+        """Every name of the concept, the preferred first."""
+        ...
+
+    def preferred_term(self, concept_id: str) -> str | None:
+        """The name to show; None for a concept without names."""
+        ...
+
+    def hypernyms(self, concept_id: str, *, depth: int | None = 1) -> list[str]:
+        """Broader concepts up to `depth` steps away (None: all), nearest first, never itself."""
+        ...
+
+    def hyponyms(self, concept_id: str, *, depth: int | None = 1) -> list[str]:
+        """Narrower concepts, likewise."""
+        ...
+
+    def related(self, concept_id: str) -> list[tuple[str, str]]:
+        """Pairs of a relation's name and the concept that it leads to."""
+        ...
+
+    def semantic_types(self, concept_id: str) -> list[str]:
+        """Names of its semantic types."""
+        ...
+
+    def terms(self) -> Iterator[str]:
+        """Every name in the graph once."""
+        ...
+
+
 class Retriever(Protocol):
     """Queries to hits."""
 
