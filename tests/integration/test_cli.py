@@ -9,8 +9,8 @@ from drehr_rag._registry import names
 from drehr_rag.cli._show import passage
 from drehr_rag.notes.readers import read_notes
 
-COMMANDS = ["ask", "delete", "demo", "eval", "index", "info", "search", "store", "ward"]
-GROUPS = ["eval", "store"]
+COMMANDS = ["ask", "delete", "demo", "eval", "index", "info", "kg", "search", "store", "ward"]
+GROUPS = ["eval", "kg", "store"]
 STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
 
 
@@ -38,6 +38,7 @@ def test_every_command_shows_an_example(run):
     within = {
         "store": STORE_COMMANDS,
         "eval": [*names("drehr_rag.eval.benchmarks"), *measuring],
+        "kg": ["build", "info", "lookup", "export"],
         "eval archehr": ["convert", "submission", "score"],
     }
     grouped = [f"{group} {name}" for group, inside in within.items() for name in inside]
