@@ -229,6 +229,6 @@ def test_an_option_that_cannot_be_meant_is_named(mean, option, message):
         load(mean, **option)
 
 
-def test_a_folder_is_given_as_text(mean):
-    with pytest.raises(BadArgument, match="give a folder as text"):
-        EhrIndex.open(":memory:", encoder=mean)
+def test_a_folder_may_be_a_path(mean):
+    with EhrIndex.open(":memory:", encoder=mean) as index:
+        assert index.info()["encoder"] == str(mean)

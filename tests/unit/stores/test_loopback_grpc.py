@@ -234,7 +234,10 @@ def test_what_the_front_can_not_do_fails_the_test(server, front):
     client = made(connect(server, front))
     with pytest.raises(grpc.RpcError):
         client.search_matrix_pairs("notes")
-    assert "can not do Points/SearchMatrixPairs" in server.take_violations()[0]
+    assert (
+        "Points/SearchMatrixPairs is no call that the loopback translates"
+        in server.take_violations()[0]
+    )
 
 
 def test_a_key_and_a_certificate(tmp_path):
