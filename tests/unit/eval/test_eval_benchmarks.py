@@ -174,6 +174,26 @@ def test_beir(beir):
         load_benchmark("beir", beir, split="dev")
 
 
+def test_a_set_on_the_hub_is_fetched_or_said_how(beir, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    asked = []
+
+    def fetch(name, **options):
+        asked.append((name, options["repo_type"]))
+        return str(beir)
+
+    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    assert list(load_benchmark("beir", "hf:BeIR/nf").queries) == ["q1"]
+    assert asked == [("BeIR/nf", "dataset")]
+
+    def fail(name, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(EvaluationError, match=r"type hf download --repo-type dataset BeIR/nf"):
+        load_benchmark("beir", "hf:BeIR/nf")
+
+
 def test_beirs_mistakes_are_named(beir):
     (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq9\td1\t1\n")
     with pytest.raises(EvaluationError, match="judged queries are not among"):
