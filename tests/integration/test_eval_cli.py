@@ -108,6 +108,7 @@ def test_a_run_cut_at_some_depth_is_not_scored_in_notes(run, folder):
     assert "single-patient left out: the run names 231 of the 3,567 chunks" in " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_modes_side_by_side(run, folder):
     arguments = "eval ward --encoder offline --mode lexical --mode dense --mode hybrid --out kept"
     code, out, _ = run(*arguments.split(), "--cache", "vectors")
@@ -173,6 +174,7 @@ def test_a_run_of_another_benchmark_is_refused(run, folder):
     assert "1 of the run's 1 entries name chunks that are not among the" in " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_the_devset_by_its_own_chunks_and_by_words_cut_again(run, folder, shared_data):
     """Cut again by the rules that made it, nearly every judged chunk is there, and scores agree."""
     place, notes = shared_data / "devset/mtsamples", shared_data / "notes/mtsamples_shared.jsonl.gz"
@@ -211,6 +213,7 @@ def test_a_measure_has_one_name(run, folder):
         assert code == 0 and "MRR" in out and "Recall" not in out
 
 
+@pytest.mark.slow
 def test_what_is_ended_leaves_no_notes_behind(folder):
     """SIGTERM, as `timeout` sends it, in the middle of a grid."""
     text = '[[benchmark]]\nname = "ward"\n[[system]]\nmode = "hybrid"\nencoder = "offline"\n'
