@@ -1,30 +1,12 @@
 """`drehr-rag eval qa` and `eval archehr` as a user meets them, with real parts and bad servers."""
 
 import json
-import sys
 
 import pytest
 from archehr_sample import write_key, write_xml
 from chat_server import chat_server
 
-from drehr_rag import cli, ward
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs a command line; returns exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["drehr-rag", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+from drehr_rag import ward
 
 
 @pytest.fixture(autouse=True)
