@@ -23,7 +23,7 @@ A list stands for each of its values; several lists are crossed. Paths are relat
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import groupby, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,10 +33,10 @@ from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import EvaluationError
 from drehr_rag.eval.benchmarks import load_benchmark
 from drehr_rag.eval.comparing.pairing import SAME
-from drehr_rag.eval.results import Result, result
+from drehr_rag.eval.measuring import measured
+from drehr_rag.eval.results import Result
 from drehr_rag.eval.retrieval import Progress as Done
-from drehr_rag.eval.retrieval import fill_store, retrieve
-from drehr_rag.eval.scoring import score
+from drehr_rag.eval.retrieval import fill_store
 from drehr_rag.eval.task import Task
 
 PATHS = ("place", "notes", "ids")
@@ -145,7 +145,7 @@ def run_grid(
     for benchmark in plan.benchmarks:
         folder = Path(out) / benchmark.folder
         task = load_benchmark(benchmark.name, benchmark.place, **benchmark.options)
-        left = [one for one in plan.systems if not _measured(folder / one.folder, task)]
+        left = [one for one in plan.systems if not _is_there(folder / one.folder, task)]
         if left:
             for encoder, systems in groupby(sorted(left, key=_encoder), _encoder):
                 _search(task, encoder or None, list(systems), folder, plan.cache, command, progress)
@@ -153,7 +153,7 @@ def run_grid(
     return found
 
 
-def _measured(folder: Path, task: Task) -> bool:
+def _is_there(folder: Path, task: Task) -> bool:
     """Whether a result of this task is there.
 
     Raises:
@@ -187,17 +187,17 @@ def _search(
         with store:
             for one in systems:
                 tell = progress(f"{task.name}, {one.name}") if progress else None
-                options = dict(one.options)
-                got = retrieve(task, one.mode, loaded, store, options=options, progress=tell)
-                made = asdict(loaded.fingerprint) if loaded else None
-                about = {
-                    "system": {**asdict(one), "fingerprint": made},
-                    "latency_ms": dict(got.latency_ms),
-                    "seconds": dict(got.seconds),
-                    "command": command,
-                }
-                scores = score(task, got.run, single=got.single)
-                result(one.name, task, got.run, scores, manifest=about).save(folder / one.folder)
+                _, made = measured(
+                    task,
+                    one.mode,
+                    loaded,
+                    store,
+                    name=one.name,
+                    command=command,
+                    options=one.options,
+                    progress=tell,
+                )
+                made.save(folder / one.folder)
 
 
 def _rows(

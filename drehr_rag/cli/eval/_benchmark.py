@@ -1,8 +1,7 @@
 """`drehr-rag eval BENCHMARK`: retrieve for every query, score, show; one command a benchmark."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +17,9 @@ from drehr_rag.cli.eval._foreign import foreign_run
 from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import BadArgument
 from drehr_rag.eval.benchmarks import load_benchmark
+from drehr_rag.eval.measuring import measured
 from drehr_rag.eval.results import Result, new_folder, result
-from drehr_rag.eval.retrieval import DEPTH, Retrieved, fill_store, retrieve
+from drehr_rag.eval.retrieval import DEPTH, Retrieved, fill_store
 from drehr_rag.eval.runs import write_run
 from drehr_rag.eval.scoring import measure_named, score
 from drehr_rag.eval.task import Measures, Task
@@ -95,18 +95,20 @@ def command_for(name: str) -> Callable[..., None]:
                 with _store(task, loaded, bar, cache=cache, exact=not graph) as store:
                     for one in modes:
                         tell = partial(o.tell, bar, {}, name)
-                        found = retrieve(
-                            task, one, loaded, store, depth=depth, options=own, progress=tell
+                        found, made = measured(
+                            task,
+                            one,
+                            loaded,
+                            store,
+                            name=f"{one}, {encoder}" if encoder and one != "lexical" else one,
+                            command=o.command_line(),
+                            options=own,
+                            depth=depth,
+                            exact=not graph,
+                            measures=measures,
+                            progress=tell,
                         )
-                        scores = score(task, found.run, single=found.single, measures=measures)
-                        about = {
-                            "system": _system(loaded, one, own, depth, graph),
-                            "latency_ms": dict(found.latency_ms),
-                            "seconds": dict(found.seconds),
-                            "command": o.command_line(),
-                        }
-                        label = f"{one}, {encoder}" if encoder and one != "lexical" else one
-                        results.append(result(label, task, found.run, scores, manifest=about))
+                        results.append(made)
                         if save_run:
                             _save_runs(found, save_run, tag=one, depth=depth)
         _save(results, out)
@@ -156,13 +158,6 @@ def _store(
             yield store
         finally:
             store.close()
-
-
-def _system(
-    encoder: Encoder | None, mode: str, options: Mapping[str, Any], depth: int, graph: bool
-) -> dict[str, Any]:
-    known = {"encoder": encoder.name, "fingerprint": asdict(encoder.fingerprint)} if encoder else {}
-    return {**known, "mode": mode, "options": dict(options), "depth": depth, "exact": not graph}
 
 
 def _foreign(

@@ -72,7 +72,7 @@ def test_a_grid_goes_on(tmp_path, monkeypatch):
     def never(*_, **__):
         raise RuntimeError("searched again")
 
-    monkeypatch.setattr(grids, "retrieve", never)
+    monkeypatch.setattr(grids, "measured", never)
     again = run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
     assert again["ward"][0].scores == first["ward"][0].scores
     (tmp_path / "out" / "ward" / "lexical" / "manifest.json").unlink()  # cut off while writing
