@@ -43,6 +43,18 @@ LayoutOptions = Annotated[
         metavar="OPTION=VALUE",
     ),
 ]
+GeneratorUrl = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--generator-url",
+        help="An OpenAI-compatible server, e.g. http://localhost:8000/v1; without it the notes are "
+        "quoted.",
+    ),
+]
+ModelName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--model", help="The model's name on that server, if it serves several."),
+]
 PatientId = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--patient", help="Search this patient's notes.", metavar="ID"),

@@ -1,6 +1,6 @@
 """`drehr-rag ask`: an answer from the notes, with citations."""
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,14 +19,8 @@ def command(
     cohort: o.CohortFile = None,
     all_patients: o.Everybody = False,
     reason: o.Reason = None,
-    generator_url: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="An OpenAI-compatible server, e.g. http://localhost:8000/v1."),
-    ] = None,
-    model: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="The model's name on that server, if it serves several."),
-    ] = None,
+    generator_url: o.GeneratorUrl = None,
+    model: o.ModelName = None,
     note_type: o.NoteTypes = None,
     section: o.Sections = None,
     since: o.Since = None,

@@ -54,6 +54,16 @@ Out = Annotated[
 ]
 
 
+WithText = Annotated[bool, typer.Option("--with-text", help="Show passages' text (note text!).")]
+Passages = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--passages",
+        help="With --with-text: the texts (lines {_id, text}), if not the benchmark's.",
+    ),
+]
+
+
 def missing_of(missing: str) -> str:
     """`--missing`, checked."""
     if missing not in ("error", "zero"):
@@ -100,7 +110,13 @@ def _number(text: str) -> Any:
 
 
 def texts_of(result: Result, wanted: bool, file: Path | None) -> Texts | None:
-    """Where passages' texts come from, if they are to be shown: a file, or the benchmark."""
+    """Where passages' texts come from, if they are to be shown: a file, or the benchmark.
+
+    Raises:
+        BadArgument: A file is named, and no text is to be shown.
+    """
+    if file and not wanted:
+        raise BadArgument("--passages FILE goes with --with-text")
     if not wanted:
         return None
     return partial(read_passages, file) if file else partial(passages_of, result)
@@ -110,7 +126,8 @@ def bar(quiet: bool) -> Progress:
     """What is done, of how much, and how long it will take, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     err = Console(stderr=True)
-    return Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=quiet)
+    off = quiet or not err.is_terminal
+    return Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=off)
 
 
 def tell(

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from drehr_rag.cli._show import console, passage, plain, print_json
-from drehr_rag.cli.eval._options import WIDTH, texts_of
+from drehr_rag.cli.eval import _options as o
 from drehr_rag.errors import BadArgument
 from drehr_rag.eval._files import written
 from drehr_rag.eval.comparing.changes import Change, changes, headline
@@ -41,28 +41,19 @@ def command(
     seed: Annotated[int, typer.Option(help="Of the random draws.")] = 0,
     flips: Annotated[int, typer.Option(help="How many draws.")] = 10_000,
     worst: Annotated[int, typer.Option(help="Show so many queries that changed most.")] = 5,
-    with_text: Annotated[
-        bool, typer.Option("--with-text", help="Show passages' text (note text!).")
-    ] = False,
-    passages: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            help="With --with-text: the texts (lines {_id, text}), if not the benchmark's."
-        ),
-    ] = None,
+    with_text: o.WithText = False,
+    passages: o.Passages = None,
 ) -> None:
     """Test whether two results differ, and show the queries that changed most.
 
     [bold]Example:[/bold] drehr-rag eval compare results/lexical results/hybrid --by match
     """
-    if passages and not with_text:
-        raise BadArgument("--passages FILE goes with --with-text")
     a, b = Result.load(first), Result.load(second)
+    read = o.texts_of(a, with_text, passages)
     refuse_unlike(a, b)
     parts = chosen(a, b, measures=measure or (), by=_by(by or []))
     comparison = compare(a, b, parts=parts, seed=seed, flips=flips)
     changed = changes(a, b, headline(comparison.differences), count=worst)
-    read = texts_of(a, with_text, passages)
     wanted = {passed.chunk for one in changed for passed in one.passages}
     texts = read(wanted) if read else None
     if markdown_file:
@@ -72,7 +63,7 @@ def command(
         print_json(record(comparison, changed))
         return
     out = console()
-    out.width = max(out.width, WIDTH)
+    out.width = max(out.width, o.WIDTH)
     _show(comparison, out)
     if changed:
         _show_changes(comparison, changed, texts, out)

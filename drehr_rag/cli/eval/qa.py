@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from drehr_rag.cli import _options as o
 from drehr_rag.cli._show import print_json
 from drehr_rag.cli.eval._chain import chain_of, missing_patients
+from drehr_rag.cli.eval._options import bar
 from drehr_rag.cli.eval._table import show_report
 from drehr_rag.errors import BadArgument, EvaluationError
 from drehr_rag.eval.qa.files import write_json, write_whole
@@ -49,14 +48,8 @@ def command(
         typer.Option(help="For a set in CSV: FIELD=COLUMN; may be repeated."),
     ] = None,
     passages: Annotated[int, typer.Option(help="How many passages are read.")] = PASSAGES,
-    generator_url: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="An OpenAI-compatible server; without it the notes are quoted."),
-    ] = None,
-    model: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="The model's name on that server, if it serves several."),
-    ] = None,
+    generator_url: o.GeneratorUrl = None,
+    model: o.ModelName = None,
     judge_url: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="An OpenAI-compatible server whose model judges faithfulness."),
@@ -77,12 +70,11 @@ def command(
     """
     _check(limit, passages, (generator_url, model, ""), (judge_url, judge_model, "judge-"))
     chosen = open_set(questions, notes=notes, columns=o.pairs(column, "--column"), split=split)
-    err = Console(stderr=True, soft_wrap=True)
     with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
         missing = missing_patients(index, chosen.questions)
         chain = chain_of(index, passages, generator_url, model)
-        with _progress(err) as bar:
-            task = bar.add_task("questions")
+        with bar(json) as shown:
+            task = shown.add_task("questions")
             replies = run(
                 chain,
                 chosen.questions,
@@ -90,11 +82,11 @@ def command(
                 name=f"{chosen.name}, {split}" if split else chosen.name,
                 command=shlex.join(sys.argv),
                 limit=limit,
-                progress=lambda done, all_, failed: bar.update(
+                progress=lambda done, all_, failed: shown.update(
                     task, completed=done, total=all_, description=f"questions, {failed} failed"
                 ),
             )
-    verdicts = _judge(chosen.questions, replies, out, judge_url, judge_model, err)
+    verdicts = _judge(chosen.questions, replies, out, judge_url, judge_model, quiet=json)
     found = report(chosen.questions, replies, folder=out, notes=chosen.notes, faithfulness=verdicts)
     found["account"]["patients_without_notes"] = missing
     write_json(out / "report.json", found)
@@ -127,25 +119,20 @@ def _judge(
     out: Path,
     url: str | None,
     model: str | None,
-    err: Console,
+    *,
+    quiet: bool,
 ) -> dict[str, Any] | None:
     if not url:
         return None
     generator: Any = load_generator("openai", url=url, model=model)
-    with _progress(err) as bar:
-        task = bar.add_task("sentences judged")
+    with bar(quiet) as shown:
+        task = shown.add_task("sentences judged")
         verdicts = judge(
             questions,
             replies,
             generator,
             model=generator.model,
             folder=out,
-            progress=lambda done, all_: bar.update(task, completed=done, total=all_),
+            progress=lambda done, all_: shown.update(task, completed=done, total=all_),
         )
     return judged(verdicts, generator.model)
-
-
-def _progress(err: Console) -> Progress:
-    text = TextColumn("{task.description}")
-    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)

@@ -7,8 +7,7 @@ import typer
 from rich.text import Text
 
 from drehr_rag.cli._show import console
-from drehr_rag.cli.eval._options import texts_of
-from drehr_rag.errors import BadArgument
+from drehr_rag.cli.eval import _options as o
 from drehr_rag.eval.plots import write_plots
 from drehr_rag.eval.report.find import find_results
 from drehr_rag.eval.report.page import write_page
@@ -24,25 +23,16 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Also write pictures into this folder (extra eval)."),
     ] = None,
-    with_text: Annotated[
-        bool, typer.Option("--with-text", help="Put passages' text (note text!) into the page.")
-    ] = False,
-    passages: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            help="With --with-text: the texts (lines {_id, text}), if not the benchmark's."
-        ),
-    ] = None,
+    with_text: o.WithText = False,
+    passages: o.Passages = None,
     seed: Annotated[int, typer.Option(help="Of intervals and tests.")] = 0,
 ) -> None:
     """Write results as one HTML page that needs no network and no other file.
 
     [bold]Example:[/bold] drehr-rag eval report results/ --out report.html --png pictures/
     """
-    if passages and not with_text:
-        raise BadArgument("--passages FILE goes with --with-text")
     results = find_results(folder)
-    texts = texts_of(results[0], with_text, passages)
+    texts = o.texts_of(results[0], with_text, passages)
     page = out or folder / "report.html"
     cuts = write_page(results, page, texts=texts, seed=seed)
     said = console()
