@@ -5,7 +5,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -62,9 +62,14 @@ def written(file: Path) -> Iterator[IO[str]]:
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as raw:
-            packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if file.suffix == ".gz" else raw
-            with closing(packed), _text(packed) as stream:
-                yield stream
+            with ExitStack() as packing:
+                bytes_: Any = raw
+                if file.suffix == ".gz":
+                    bytes_ = packing.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
+                with _text(bytes_) as stream:
+                    yield stream
+            raw.flush()
+            os.fsync(raw.fileno())
         part.replace(file)
     except OSError as problem:
         raise EvaluationError(f"{file} cannot be written: {problem.strerror}") from None

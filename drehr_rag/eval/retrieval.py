@@ -49,7 +49,7 @@ class Retrieved:
         single: The same by searches within each note that has a relevant chunk; None if the task
             has no single-patient setting.
         latency_ms: p50, p95 and count of queries asked one by one, encoding included, k = 10.
-        seconds: What encoding passages, storing them and searching took.
+        seconds: What encoding the queries and searching in either setting took.
     """
 
     run: dict[str, dict[str, float]]
@@ -95,7 +95,8 @@ def fill_store(
         done += len(page)
         if progress:
             progress("encoding", done, len(chunks))
-    store.optimise()
+    if not exact:
+        store.optimise()
     return store
 
 

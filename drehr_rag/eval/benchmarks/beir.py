@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drehr_rag._extras import require
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval._tables import facts, judged_only, one_of, queries, rows
+from drehr_rag.eval._beir_files import facts, judged_only, one_of, queries, rows
 from drehr_rag.eval.qrels import read_qrels
 from drehr_rag.eval.task import Measures, Passage, Task
 

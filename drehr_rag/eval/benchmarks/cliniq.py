@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drehr_rag.errors import EvaluationError
+from drehr_rag.eval._beir_files import facts, one_of, queries, rows
 from drehr_rag.eval._files import opened, written
-from drehr_rag.eval._tables import facts, one_of, queries, rows
 from drehr_rag.eval.qrels import read_qrels
 from drehr_rag.eval.task import Judgment, Passage, Query, Task
 from drehr_rag.notes.chunkers.words import WordChunker

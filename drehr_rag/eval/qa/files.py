@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from drehr_rag.errors import EvaluationError
+from drehr_rag.eval._files import written
 
 
 def read_text(path: str | Path) -> str:
@@ -63,12 +64,8 @@ def private(path: Path, *, append: bool = False) -> IO[str]:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace the file in one step, so that a kill leaves the old one or the new one."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with private(temporary) as file:
+    with written(path) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
