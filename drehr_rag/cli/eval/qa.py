@@ -11,7 +11,7 @@ from drehr_rag.cli import _options as o
 from drehr_rag.cli._show import print_json
 from drehr_rag.cli.eval._chain import chain_of, missing_patients
 from drehr_rag.cli.eval._options import bar
-from drehr_rag.cli.eval._table import show_report
+from drehr_rag.cli.eval._qa_table import show_report
 from drehr_rag.errors import BadArgument, EvaluationError
 from drehr_rag.eval.qa.files import write_json, write_whole
 from drehr_rag.eval.qa.judge import judge

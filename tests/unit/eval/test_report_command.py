@@ -1,4 +1,4 @@
-"""`drehr-rag eval report` writes one page; text only with both of its options."""
+"""`drehr-rag eval report` writes one page; text only for those who ask."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A report on the terminal."""
+"""What a run over a set of questions scored, on the terminal."""
 
 from typing import Any
 
