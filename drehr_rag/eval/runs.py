@@ -28,7 +28,7 @@ def ranking(scores: Mapping[str, float]) -> list[str]:
 def read_run(path: str | Path) -> dict[str, dict[str, float]]:
     """A run in TREC's form (`query Q0 chunk rank score tag`) or BEIR's (a JSON object).
 
-    Either may be gzipped. The scores decide, as in trec_eval; ranks that contradict them are refused.
+    Either may be gzipped. Scores decide, as in trec_eval; ranks that contradict them are refused.
 
     Raises:
         EvaluationError: It cannot be read, is empty, names a chunk twice for a query, holds a
