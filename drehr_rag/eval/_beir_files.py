@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from drehr_rag._files import checksum
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval._files import checksum, opened
+from drehr_rag.eval._files import opened
 from drehr_rag.eval.task import Judgment, Qrels, Query
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from drehr_rag import __version__
+from drehr_rag._files import checksum
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval._files import checksum, opened, written
+from drehr_rag.eval._files import opened, written
 from drehr_rag.eval.qrels import read_qrels, write_qrels
 from drehr_rag.eval.runs import Run, SavedRun, write_run
 from drehr_rag.eval.scoring import Cell, Scores, query_of

@@ -7,8 +7,9 @@ from math import isfinite
 from pathlib import Path
 from typing import IO
 
+from drehr_rag._files import unique
 from drehr_rag.errors import EvaluationError
-from drehr_rag.eval._files import opened, unique, written
+from drehr_rag.eval._files import opened, written
 
 SEEN = 1024
 """Characters among which a JSON file has begun."""

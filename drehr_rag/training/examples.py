@@ -16,8 +16,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from drehr_rag.errors import EvaluationError, NoteError, TrainingError
-from drehr_rag.eval._files import written
+from drehr_rag._files import written
+from drehr_rag.errors import NoteError, TrainingError
 from drehr_rag.notes.readers._fields import id_or_none
 from drehr_rag.notes.readers._open import byte_lines
 from drehr_rag.types import Id, Reject
@@ -111,14 +111,11 @@ def write_examples(file: str | Path, examples: Iterable[Example]) -> int:
         TrainingError: The file cannot be written.
     """
     count = 0
-    try:
-        with written(Path(file)) as stream:
-            for example in examples:
-                row = example.model_dump(exclude_defaults=True)
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-                count += 1
-    except EvaluationError as problem:
-        raise TrainingError(str(problem)) from None
+    with written(Path(file), error=TrainingError) as stream:
+        for example in examples:
+            row = example.model_dump(exclude_defaults=True)
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
     return count
 
 

@@ -23,7 +23,8 @@ LAYERS = [
     {"retrievers"},
     {"notes", "kg", "encoders", "stores", "generators"},
     {"ward"},
-    {"protocols", "types", "errors", "_registry", "_extras", "_arguments", "_urls", "_retry"},
+    {"protocols", "types", "errors", "_registry", "_extras", "_arguments"}
+    | {"_files", "_urls", "_retry"},
 ]
 """From top to bottom (README, Architecture): import only from lower lines."""
 

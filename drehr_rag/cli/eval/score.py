@@ -5,10 +5,10 @@ from typing import Annotated, Optional
 
 import typer
 
+from drehr_rag._files import checksum
 from drehr_rag.cli._options import Json
 from drehr_rag.cli.eval import _options as o
 from drehr_rag.cli.eval._benchmark import measures_of
-from drehr_rag.eval._files import checksum
 from drehr_rag.eval.benchmarks import load_benchmark
 from drehr_rag.eval.results import result
 from drehr_rag.eval.runs import read_run

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from drehr_rag._files import checksum
 from drehr_rag.errors import EvaluationError
 from drehr_rag.eval._beir_files import facts, judged_only, one_of, queries, rows
-from drehr_rag.eval._files import checksum, opened
+from drehr_rag.eval._files import opened
 from drehr_rag.eval.qrels import read_qrels
 from drehr_rag.eval.spans import Span, project, split_notes
 from drehr_rag.eval.task import Passage, Qrels, Task
