@@ -123,15 +123,25 @@ class Store(Protocol):
         ...
 
     def rank_dense(
-        self, vectors: Vectors, *, scope: Scope, filters: Filters, k: int
+        self, vectors: Vectors, *, scope: Scope, filters: Filters, k: int, named: bool = True
     ) -> list[list[Ranked]]:
-        """As `search_dense`, without the chunks."""
+        """As `search_dense`, without the chunks; by the ids of their points if not `named`."""
         ...
 
     def rank_sparse(
-        self, vectors: Sequence[SparseVector], *, scope: Scope, filters: Filters, k: int
+        self,
+        vectors: Sequence[SparseVector],
+        *,
+        scope: Scope,
+        filters: Filters,
+        k: int,
+        named: bool = True,
     ) -> list[list[Ranked]]:
-        """As `search_sparse`, without the chunks."""
+        """As `search_sparse`, without the chunks; by the ids of their points if not `named`."""
+        ...
+
+    def at(self, point_ids: Sequence[str], *, scope: Scope) -> dict[str, Chunk]:
+        """Those of the points that exist; one outside the scope is an error."""
         ...
 
     def patients_dense(

@@ -17,6 +17,7 @@ from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.hybrid import HybridRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.stores import ScopedStore
+from drehr_rag.stores._payload import point_id
 from drehr_rag.types import Chunk, Filters, Hit, Mode, Ranked, Scope, SparseVector, Vectors
 
 Keep = Callable[[Chunk], bool]
@@ -103,14 +104,18 @@ class _Sieve:
             for vector in vectors
         ]
 
-    def rank_dense(self, vectors: Vectors, **where: Any) -> list[list[Ranked]]:
-        return [_ranked(hits) for hits in self.search_dense(vectors, **where)]
+    def rank_dense(
+        self, vectors: Vectors, *, named: bool = True, **where: Any
+    ) -> list[list[Ranked]]:
+        return [_ranked(hits, named) for hits in self.search_dense(vectors, **where)]
 
-    def rank_sparse(self, vectors: Sequence[SparseVector], **where: Any) -> list[list[Ranked]]:
-        return [_ranked(hits) for hits in self.search_sparse(vectors, **where)]
+    def rank_sparse(
+        self, vectors: Sequence[SparseVector], *, named: bool = True, **where: Any
+    ) -> list[list[Ranked]]:
+        return [_ranked(hits, named) for hits in self.search_sparse(vectors, **where)]
 
-    def get(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
-        return self._store.get(chunk_ids, scope=scope)
+    def at(self, point_ids: Sequence[str], *, scope: Scope) -> dict[str, Chunk]:
+        return self._store.at(point_ids, scope=scope)
 
     def _enough(self, ask: Callable[..., list[list[Hit]]], k: int) -> list[Hit]:
         look = max(LOOK, k)
@@ -122,5 +127,7 @@ class _Sieve:
             look = min(8 * look, MOST)
 
 
-def _ranked(hits: Sequence[Hit]) -> list[Ranked]:
-    return [Ranked(hit.chunk.chunk_id, hit.score) for hit in hits]
+def _ranked(hits: Sequence[Hit], named: bool) -> list[Ranked]:
+    ids = [hit.chunk.chunk_id for hit in hits]
+    names = ids if named else map(point_id, ids)
+    return [Ranked(name, hit.score) for name, hit in zip(names, hits, strict=True)]

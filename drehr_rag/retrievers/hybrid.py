@@ -1,12 +1,16 @@
 """Dense and lexical search together, fused by relative scores: the default."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from drehr_rag.protocols import Encoder, Store
+from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
+from drehr_rag.stores._payload import point_id
 from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope
 
 DEPTH = 200
@@ -33,6 +37,7 @@ class HybridRetriever:
         self, encoder: Encoder, store: Store, fusion: Fusion, *, depth: int = DEPTH
     ) -> None:
         """Keep the parts."""
+        self._encoder = encoder
         self._store = store
         self._depth = depth
         self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
@@ -46,26 +51,36 @@ class HybridRetriever:
     ) -> list[list[Hit]]:
         """The k best hits of each query; each hit tells its score on either side.
 
-        Only what is returned is read whole; a chunk that goes meanwhile is left out.
+        Only what is returned is read; a chunk that goes meanwhile is left out.
         """
-        best = self.rank(queries, scope=scope, filters=filters, k=k)
+        found = self._found(queries, scope, filters, k, named=False)
+        best = [self._fusion(sides)[:k] for sides in found]
         wanted = list(dict.fromkeys(one.chunk_id for ranked in best for one in ranked))
-        chunks = {chunk.chunk_id: chunk for chunk in self._store.get(wanted, scope=scope)}
+        chunks = self._store.at(wanted, scope=scope)
         return [_hits(ranked, chunks) for ranked in best]
 
     def rank(
         self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Ranked]]:
         """As `retrieve`, without the chunks."""
-        depth = max(self._depth, k)
-        found = {
-            stage: side.rank(queries, scope=scope, filters=filters, k=depth)
-            for stage, side in self._sides.items()
-        }
-        return [
-            self._fusion({stage: ranked[i] for stage, ranked in found.items()})[:k]
-            for i in range(len(queries))
-        ]
+        found = self._found(queries, scope, filters, k, named=True)
+        return [self._fused_as_points(sides)[:k] for sides in found]
+
+    def _found(
+        self, queries: Sequence[str], scope: Scope, filters: Filters, k: int, *, named: bool
+    ) -> list[dict[str, list[Ranked]]]:
+        """What either side has for each query."""
+        where: Any = {"scope": scope, "filters": filters, "k": max(self._depth, k), "named": named}
+        dense = self._store.rank_dense(self._encoder.encode_queries(queries), **where)
+        lexical = self._store.rank_sparse(sparse_queries(queries), **where)
+        return [{"dense": d, "lexical": w} for d, w in zip(dense, lexical, strict=True)]
+
+    def _fused_as_points(self, sides: Mapping[str, Sequence[Ranked]]) -> list[Ranked]:
+        """Equal scores in the order that `retrieve` puts them in."""
+        names = {point_id(one.chunk_id): one.chunk_id for some in sides.values() for one in some}
+        points = {name: point for point, name in names.items()}
+        fused = self._fusion({stage: _renamed(some, points) for stage, some in sides.items()})
+        return [replace(one, chunk_id=names[one.chunk_id]) for one in fused]
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
@@ -93,6 +108,11 @@ class HybridRetriever:
             patients.setdefault(hit.chunk.patient_id, []).append(hit)
         best = list(patients.items())[:k]
         return [PatientHits(name, hits[0].score, tuple(hits[:per_patient])) for name, hits in best]
+
+
+def _renamed(ranked: Sequence[Ranked], points: Mapping[str, str]) -> list[Ranked]:
+    by_point = (replace(one, chunk_id=points[one.chunk_id]) for one in ranked)
+    return sorted(by_point, key=lambda one: (-one.score, one.chunk_id))
 
 
 def _hits(ranked: Sequence[Ranked], chunks: Mapping[str, Chunk]) -> list[Hit]:

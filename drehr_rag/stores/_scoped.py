@@ -32,7 +32,9 @@ BRIEF = ("chunk_id", "note_id", PATIENT, "encounter_id", "digest", "of")
 Payload = dict[str, Any]
 Row = tuple[Payload, float]
 Fields = Sequence[str] | None
-"""Fields of payloads that are wanted; None for all."""
+"""Fields of payloads that are wanted; None for all; if empty, the point's id as field `POINT`."""
+
+POINT = "point"
 
 Point = tuple[str, Sequence[float], SparseVector, Payload]
 """Point id, dense vector, sparse vector, payload."""
@@ -99,19 +101,33 @@ class ScopedStore(ABC):
 
     @needs_scope
     def rank_dense(
-        self, vectors: Vectors, *, scope: Scope, filters: Filters = NO_FILTERS, k: int
+        self,
+        vectors: Vectors,
+        *,
+        scope: Scope,
+        filters: Filters = NO_FILTERS,
+        k: int,
+        named: bool = True,
     ) -> list[list[Ranked]]:
         """As `search_dense`, but only which chunks and how near: fusion needs no more.
 
-        An engine takes 1.8 ms for a hundred whole chunks and 0.5 ms for their ids (measured).
+        Args:
+            vectors: Shape (queries, dimension).
+            scope: Whose notes.
+            filters: Narrow inside the scope.
+            k: At most so many chunks a query.
+            named: Whether `Ranked.chunk_id` is the chunk's id. If not it is its point's, for which
+                no chunk is looked at: 0.2 ms for a hundred of them, 0.7 with their names, 0.9 whole
+                (Qdrant Edge 0.9). `at` reads those that are wanted, and checks their scope.
 
         Raises:
             ScopeRequired: No scope.
             StoreError: The vectors do not fit the store.
         """
         where = narrow(scope, filters)
-        found = self._dense_rows(vectors, where, k, fields=_checked_by(where))
-        return [self._ranked(rows, where or ()) for rows in found]
+        fields = _checked_by(where) if named else ()
+        found = self._dense_rows(vectors, where, k, fields=fields)
+        return [self._ranked(rows, where or (), named) for rows in found]
 
     @needs_scope
     def rank_sparse(
@@ -121,15 +137,17 @@ class ScopedStore(ABC):
         scope: Scope,
         filters: Filters = NO_FILTERS,
         k: int,
+        named: bool = True,
     ) -> list[list[Ranked]]:
-        """As `search_sparse`, but only which chunks and how well they fit.
+        """As `search_sparse`, but only which chunks and how well they fit; see `rank_dense`.
 
         Raises:
             ScopeRequired: No scope.
         """
         where = narrow(scope, filters)
-        found = self._sparse_rows(vectors, where, k, fields=_checked_by(where))
-        return [self._ranked(rows, where or ()) for rows in found]
+        fields = _checked_by(where) if named else ()
+        found = self._sparse_rows(vectors, where, k, fields=fields)
+        return [self._ranked(rows, where or (), named) for rows in found]
 
     @needs_scope
     def patients_dense(
@@ -202,6 +220,24 @@ class ScopedStore(ABC):
             for payload in self._inside(self._scroll(condition), condition):
                 found[payload["chunk_id"]] = to_chunk(payload)
         return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]
+
+    @needs_scope
+    def at(self, point_ids: Sequence[str], *, scope: Scope) -> dict[str, Chunk]:
+        """Those of the points that exist, by their ids.
+
+        Raises:
+            ScopeRequired: No scope.
+            ScopeError: One is outside it.
+        """
+        where = narrow(scope)
+        if where is None:
+            return {}
+        found: dict[str, Chunk] = {}
+        for some in _pages(list(dict.fromkeys(point_ids))):
+            payloads = self._payloads(some)
+            inside = self._inside(iter(payloads.values()), where)
+            found |= zip(payloads, map(to_chunk, inside), strict=True)
+        return found
 
     @needs_scope
     def count(self, *, scope: Scope, filters: Filters = NO_FILTERS) -> int:
@@ -455,6 +491,10 @@ class ScopedStore(ABC):
     def _all(self) -> Iterator[list[Point]]:
         """Everything, some points at a time, in whatever order."""
 
+    def _payloads(self, point_ids: Sequence[str]) -> dict[str, Payload]:
+        """Of those of the points that exist; engines may know a way that reads no vectors."""
+        return {point[0]: point[3] for point in self._fetch(point_ids)}
+
     @abstractmethod
     def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
         """Those of the points that exist, in whatever order."""
@@ -524,7 +564,10 @@ class ScopedStore(ABC):
                 rows[i] = some
         return rows
 
-    def _ranked(self, rows: Sequence[Row], where: Where) -> list[Ranked]:
+    def _ranked(self, rows: Sequence[Row], where: Where, named: bool) -> list[Ranked]:
+        if not named:
+            points = [Ranked(p.get(POINT) or point_id(p["chunk_id"]), score) for p, score in rows]
+            return sorted(points, key=lambda one: (-one.score, one.chunk_id))
         inside = self._inside((payload for payload, _ in rows), where)
         scored = zip(inside, (score for _, score in rows), strict=True)
         ranked = [Ranked(payload["chunk_id"], score) for payload, score in scored]

@@ -33,6 +33,7 @@ from drehr_rag.stores._scoped import (
     EXACT_BELOW,
     PAGE,
     PATIENT,
+    POINT,
     Fields,
     Payload,
     Point,
@@ -412,11 +413,13 @@ class EdgeStore(ScopedStore):
                 query=q.Query.Nearest(vector, using=using),
                 filter=conditions(where),
                 params=params[where],
-                with_payload=True if fields is None else list(fields),
+                with_payload=True if fields is None else list(fields) or False,
             )
             for vector, where in asked
         ]
         found = self._open().query_batch(q.QueryBatchRequest(requests))
+        if fields is not None and not fields:
+            return [[({POINT: str(point.id)}, point.score) for point in points] for points in found]
         return [[(point.payload, point.score) for point in points] for points in found]
 
     def _params(self, using: str, where: Where) -> Any:
@@ -501,6 +504,11 @@ class EdgeStore(ScopedStore):
             yield [to_point(record) for record in found]
             if offset is None:
                 return
+
+    @_alone
+    def _payloads(self, point_ids: Sequence[str]) -> dict[str, Payload]:
+        found = self._open().retrieve(list(point_ids), with_payload=True, with_vector=False)
+        return {str(record.id): record.payload for record in found}
 
     @_alone
     def _fetch(self, point_ids: Sequence[str]) -> list[Point]:

@@ -28,6 +28,7 @@ from drehr_rag.stores._scoped import (
     EXACT_BELOW,
     PAGE,
     PATIENT,
+    POINT,
     Fields,
     Payload,
     Point,
@@ -190,11 +191,13 @@ class ServerStore(ScopedStore):
                 filter=conditions(where),
                 limit=k,
                 params=params,
-                with_payload=True if fields is None else list(fields),
+                with_payload=True if fields is None else list(fields) or False,
             )
             for vector, using, where in asked
         ]
         found = self._read(self._client.query_batch_points, requests=requests)
+        if fields is not None and not fields:
+            return [[({POINT: str(p.id)}, p.score) for p in answer.points] for answer in found]
         return [[(p.payload, p.score) for p in answer.points] for answer in found]
 
     def _params(self) -> models.SearchParams:
@@ -277,6 +280,10 @@ class ServerStore(ScopedStore):
             yield records
             if offset is None:
                 return
+
+    def _payloads(self, point_ids: Sequence[str]) -> dict[str, Payload]:
+        records = self._read(self._client.retrieve, ids=list(point_ids), with_payload=True)
+        return {str(record.id): record.payload or {} for record in records}
 
     def _fetch(self, point_ids: Sequence[str]) -> list[Point]:
         records = self._read(

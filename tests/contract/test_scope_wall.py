@@ -15,6 +15,7 @@ from drehr_rag.errors import ScopeError, ScopeRequired
 from drehr_rag.index import EhrIndex
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.stores import ScopedStore
+from drehr_rag.stores._payload import point_id
 from drehr_rag.stores._where import narrow
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import AllPatients, Cohort, Encounter, Filters, Patient
@@ -235,6 +236,7 @@ def test_every_public_method_is_covered_here():
         "patients_dense",
         "patients_sparse",
         "get",
+        "at",
         "count",
         "facets",
         "scan",
@@ -287,11 +289,30 @@ def test_an_engine_that_forgets_the_filter_is_caught(wards, monkeypatch):
     with pytest.raises(ScopeError, match="outside the scope"):
         ward.store.get([chunk.chunk_id for chunk in ward.chunks], scope=scope)
     with pytest.raises(ScopeError, match="outside the scope"):
+        ward.store.at([point_id(chunk.chunk_id) for chunk in ward.chunks], scope=scope)
+    with pytest.raises(ScopeError, match="outside the scope"):
         list(ward.store.scan(scope=scope))
     with pytest.raises(ScopeError, match="outside the scope"):
         ward.store.vectors([chunk.chunk_id for chunk in ward.chunks], scope=scope)
     with pytest.raises(ScopeError, match="outside the scope"):
         ward.store.delete(scope=scope)
+
+
+def test_points_are_read_inside_the_scope_only(wards):
+    """Whoever knows a point's id, and everybody can compute it, gets nothing by it."""
+    ward = wards[0]
+    for scope in (Patient("p1"), Patient("p2"), Cohort(["p1", "p3"])):
+        own = {c.chunk_id for c in ward.store.scan(scope=scope)}
+        assert 0 < len(own) < len(ward.chunks)
+        points = {point_id(name): name for name in own}
+        found = ward.store.at(list(points), scope=scope)
+        assert {point: chunk.chunk_id for point, chunk in found.items()} == points
+        foreign = next(c.chunk_id for c in ward.chunks if c.chunk_id not in own)
+        with pytest.raises(ScopeError, match="outside the scope"):
+            ward.store.at([*points, point_id(foreign)], scope=scope)
+    everybody = AllPatients(reason="test")
+    assert ward.store.at([point_id("no such chunk")], scope=everybody) == {}
+    assert ward.store.at([point_id(ward.chunks[0].chunk_id)], scope=Cohort([])) == {}
 
 
 def test_conditions_of_an_empty_cohort_can_not_be_met():

@@ -73,6 +73,11 @@ def test_agrees_with_the_reference(new_store, scope, filters):
             whole, ranked = search(vectors, k=7, **where), rank(vectors, k=7, **where)
             pairs = [[(h.chunk.chunk_id, pytest.approx(h.score)) for h in hits] for hits in whole]
             assert [[(r.chunk_id, r.score) for r in ranking] for ranking in ranked] == pairs
+            points = rank(vectors, k=7, named=False, **where)
+            for hits, ranking in zip(whole, points, strict=True):
+                chunks_at = store.at([r.chunk_id for r in ranking], scope=scope)
+                named = {chunks_at[r.chunk_id]: r.score for r in ranking}
+                assert named == {h.chunk: pytest.approx(h.score) for h in hits}
         found.append(
             (
                 store.search_dense(queries, k=100, **where),
