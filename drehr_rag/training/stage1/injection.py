@@ -1,13 +1,14 @@
 """What the graph adds to a mention: other names, what is broader, what is related."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from drehr_rag.kg._keys import key_of
 from drehr_rag.protocols import KnowledgeGraph
-from drehr_rag.training.stage1.mentions import Mention
+from drehr_rag.training.stage1.breadth import Breadth
+from drehr_rag.training.stage1.mentions import Mention, Mentions
 from drehr_rag.training.stage1.ratios import Ratios
 
 LONGEST = 200
@@ -34,14 +35,16 @@ class Injection:
     Attributes:
         graph: Where from.
         ratios: How much.
-        kept: Whether a concept may be added.
-        wanted: Whether a term may be added.
+        mentions: Knows which concepts and terms are kept.
+        breadth: Knows which concepts are too broad.
+        relations: Names of those that lead to nothing that may be added.
     """
 
     graph: KnowledgeGraph
     ratios: Ratios
-    kept: Callable[[str], bool]
-    wanted: Callable[[str], bool]
+    mentions: Mentions
+    breadth: Breadth
+    relations: Collection[str] = ()
 
     def of(self, mention: Mention, chance: random.Random) -> Iterator[Added]:
         """What is added to a mention; the same for the same state of `chance`."""
@@ -50,7 +53,7 @@ class Injection:
         up = [above for one in own for above in self.graph.hypernyms(one)]
         most = self.ratios.hypernyms, self.ratios.hypernym_terms
         yield from self._others("hypernyms", up, own, most, chance)
-        beside = [other for one in own for _, other in self.graph.related(one)]
+        beside = [other for one in own for other in self._related(one)]
         most = self.ratios.related, self.ratios.related_terms
         yield from self._others("related", beside, own, most, chance)
 
@@ -81,8 +84,7 @@ class Injection:
         most_concepts, most_terms = most
         if not (most_concepts and most_terms):
             return
-        named = [one for one in dict.fromkeys(concepts) if one not in own and self.kept(one)]
-        named = [one for one in named if self._terms(one)]
+        named = [one for one in dict.fromkeys(concepts) if one not in own and self._addable(one)]
         for concept in _some(named, most_concepts, chance):
             preferred, *others = self._terms(concept)
             yield Added(kind, preferred, concept)
@@ -90,10 +92,19 @@ class Injection:
                 Added(kind, term, concept) for term in _some(others, most_terms - 1, chance)
             )
 
+    def _related(self, concept: str) -> list[str]:
+        pairs = self.graph.related(concept)
+        return [other for relation, other in pairs if relation not in self.relations]
+
+    def _addable(self, concept: str) -> bool:
+        if not self.mentions.kept(concept) or self.breadth.too_broad(concept):
+            return False
+        return bool(self._terms(concept))
+
     def _terms(self, concept: str) -> list[str]:
         """The names that may be added, the preferred first."""
         names = self.graph.synonyms(concept)
-        return [name for name in names if len(name) <= LONGEST and self.wanted(name)]
+        return [name for name in names if len(name) <= LONGEST and self.mentions.wanted(name)]
 
 
 def _some(pool: list[T], most: int, chance: random.Random) -> list[T]:
