@@ -136,6 +136,7 @@ class Guard:
         if self.texts is not None:
             found |= {
                 "texts": self.texts.counts,
+                "texts_sha256": self.texts.sha256,
                 "threshold": self.texts.threshold,
                 "shingle_words": SHINGLE,
                 "least_shared": LEAST,

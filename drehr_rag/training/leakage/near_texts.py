@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ class NearTexts:
         self._sets: list[Shingles] = []
         self._rows: list[int] = []
         self._equal: dict[int, int] = {}
+        self._digest = sha256()
         for text in texts:
             self._add(text)
         if not self._held:
@@ -83,6 +85,11 @@ class NearTexts:
     def counts(self) -> dict[str, int]:
         """How many texts are held out for what."""
         return dict(Counter(held.source for held in self._held))
+
+    @property
+    def sha256(self) -> str:
+        """Over ids and texts: what a manifest knows them by."""
+        return self._digest.hexdigest()
 
     def find(self, text: str) -> Resemblance | None:
         """The one that the text resembles most, a copy before a template; None if it is like none.
@@ -115,6 +122,7 @@ class NearTexts:
         if not words:
             return
         row = len(self._held)
+        self._digest.update(f"{held.key}\n{held.text}\n".encode(errors="surrogatepass"))
         self._held.append(HeldOut(held.key, held.note_id, "", held.source))
         self._equal.setdefault(digest(words), row)
         for part in windows(words):

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qsl
 
-from drehr_rag.errors import TrainingError
+from drehr_rag.errors import TrainingError, UnknownName
 from drehr_rag.eval.benchmarks import load_benchmark
-from drehr_rag.notes.readers import read_notes
+from drehr_rag.notes.readers import Fields, read_notes, recognise
 from drehr_rag.training.leakage.held_out_ids import HeldOutIds
+from drehr_rag.training.split import Split
 from drehr_rag.types import Note
 
 NOTES = "notes"
@@ -36,7 +38,9 @@ def held_out_texts(source: str) -> Iterator[HeldOut]:
 
     Args:
         source: `BENCHMARK:PLACE[?OPTION=VALUE&…]` (`devset:./vaers2004`, `beir:./set?split=dev`,
-            `ward`), or `notes:FILE`; with `only=FILE`, those of the notes that this file names.
+            `ward`), or `notes:FILE` (in a table or JSON Lines, `note_id=COLUMN` and `text=COLUMN`
+            say where they stand; no patient is needed). With `only=FILE`, those of the notes that
+            this file names; of `notes`, with `keep=cluster:8,9/10` a part (see `split`).
 
     Raises:
         UnknownName: No benchmark, or no option of it, has this name.
@@ -49,21 +53,34 @@ def held_out_texts(source: str) -> Iterator[HeldOut]:
     only = HeldOutIds.read(options.pop(ONLY)) if ONLY in options else None
     name, _, place = address.partition(":")
     if name == NOTES:
-        texts = _notes(place, source)
+        texts = _notes(place, source, options)
     else:
         passages = load_benchmark(name, place or None, **options).passages
         texts = (HeldOut(key, p.note_id, p.text, source) for key, p in passages.items())
     return texts if only is None else _those(texts, only)
 
 
-def _notes(place: str, source: str) -> Iterator[HeldOut]:
-    for note in read_notes(place):
+def _notes(place: str, source: str, options: dict[str, str]) -> Iterator[HeldOut]:
+    keep = Split.parse(options.pop("keep")) if "keep" in options else None
+    for note in read_notes(place, fields=_fields(place, options, keep)):
         if not isinstance(note, Note):
             raise TrainingError(
                 f"{note.file}:{note.line}: {note.reason}: a held-out note that cannot be read "
                 "would not be held out; put the file right"
             )
-        yield HeldOut(note.note_id, note.note_id, note.text, source)
+        if keep is None or keep.keeps(note):
+            yield HeldOut(note.note_id, note.note_id, note.text, source)
+
+
+def _fields(place: str, options: dict[str, str], keep: Split | None) -> Fields | None:
+    """Whose a note is does not matter here, so its own id stands for the patient's."""
+    if wrong := sorted(options.keys() - {"note_id", "text"}):
+        raise UnknownName(f"held-out notes take keep, note_id, only, text, not {', '.join(wrong)}")
+    if recognise(Path(place)) not in ("csv", "jsonl"):
+        return None
+    columns = {**options, "patient_id": options.get("note_id", "note_id")}
+    wanted = () if keep is None or keep.column in Note.model_fields else (keep.column,)
+    return Fields(columns=columns, metadata=wanted)
 
 
 def _those(texts: Iterable[HeldOut], only: HeldOutIds) -> Iterator[HeldOut]:

@@ -47,7 +47,7 @@ class Asking:
         chat: Chat,
         *,
         types: Sequence[str] = TYPES,
-        form: Form = "bullets",
+        form: str = "bullets",
         guard: Guard | None = None,
         allow: bool = False,
     ) -> None:
@@ -106,7 +106,7 @@ class Asking:
 
 
 @cache
-def _template(name: str, form: Form) -> str:
+def _template(name: str, form: str) -> str:
     folder = files("drehr_rag.training.stage2").joinpath("prompts")
     texts = [folder.joinpath(f"{one}.md").read_text("utf-8") for one in (name, f"form_{form}")]
     return texts[0].replace("{form}", texts[1].strip()).strip()
