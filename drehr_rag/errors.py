@@ -25,6 +25,7 @@ DrehrError
 ├── TrainingError (ValueError)    an example, a loss or a batch that cannot be trained with
 │   └── TrainingStopped           the loss is no number; it names the batch's examples
 ├── GeneratorError                the language model's server failed or talked nonsense
+│   └── ReplyUnusable             it answered, but the reply is cut or holds no text
 └── MissingExtra (ImportError)    an optional package is not installed
 ```
 
@@ -126,6 +127,10 @@ class GraphError(DrehrError, ValueError):
 
 class GeneratorError(DrehrError):
     """The language model's server failed, or its reply cannot be used."""
+
+
+class ReplyUnusable(GeneratorError):
+    """The server answered, but the reply is cut or holds no text: another try gives the same."""
 
 
 class EngineError(DrehrError):

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from drehr_rag._urls import checked_url
-from drehr_rag.errors import BadArgument, GeneratorError
+from drehr_rag.errors import BadArgument, GeneratorError, ReplyUnusable
 from drehr_rag.protocols import GenerationRequest
 
 TIMEOUT = 120.0
@@ -74,6 +74,7 @@ class OpenAIGenerator:
         """The reply's text.
 
         Raises:
+            ReplyUnusable: The reply is cut at `max_tokens`, or holds no text.
             GeneratorError: The server does not answer, refuses, or sends something else.
         """
         self.tokens = None
@@ -95,13 +96,13 @@ class OpenAIGenerator:
             choice = reply["choices"][0]
             text = choice["message"]["content"]
         except (KeyError, IndexError, TypeError):
-            raise GeneratorError(f"{self._url} sent a reply without text") from None
+            raise ReplyUnusable(f"{self._url} sent a reply without text") from None
         if choice.get("finish_reason") == "length":
-            raise GeneratorError(
+            raise ReplyUnusable(
                 f"{self._url} cut its reply at {self._max_tokens} tokens: raise max_tokens"
             )
         if not isinstance(text, str):
-            raise GeneratorError(f"{self._url} sent a reply without text")
+            raise ReplyUnusable(f"{self._url} sent a reply without text")
         return text
 
     def _only_model(self) -> str:

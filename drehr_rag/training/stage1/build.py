@@ -1,0 +1,129 @@
+"""Builds stage 1's examples: a corpus and a graph to a file."""
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, get_args
+
+from drehr_rag._files import checksum
+from drehr_rag.errors import BadArgument
+from drehr_rag.kg import Matcher, StoredGraph
+from drehr_rag.kg.abbreviations import Abbreviations
+from drehr_rag.kg.matcher import Boundaries
+from drehr_rag.protocols import Generator
+from drehr_rag.training.building import Progress, build
+from drehr_rag.training.corpus import Corpus
+from drehr_rag.training.stage1.abbreviating import Abbreviating
+from drehr_rag.training.stage1.injection import Injection
+from drehr_rag.training.stage1.leave_out import LeaveOut
+from drehr_rag.training.stage1.mentions import Mentions
+from drehr_rag.training.stage1.ratios import Ratios
+from drehr_rag.training.stage1.work import Denied, Stage1
+
+SHARE = 0.8
+"""Of an inventory's foremost sense, from which on it is taken (docs/knowledge-graphs.md)."""
+
+PAPER = Ratios()
+
+
+def build_stage1(
+    corpus: Corpus,
+    graph: StoredGraph,
+    output: str | Path,
+    *,
+    ratios: Ratios = PAPER,
+    terms: bool = True,
+    boundaries: Boundaries = "words",
+    leave_out: LeaveOut | None = None,
+    inventories: Iterable[str | Path] = (),
+    own_definitions: bool = True,
+    share: float = SHARE,
+    generator: Generator | None = None,
+    denied: Denied = "keep",
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Build; after a kill, call it again with the same arguments.
+
+    Args:
+        corpus: The chunks.
+        graph: What is mentioned and added.
+        output: `NAME.jsonl` or `NAME.jsonl.gz`.
+        ratios: How much is added to each mention; by default the paper's.
+        terms: Whether the graph's terms are looked for; without, only abbreviations count.
+        boundaries: Of terms; see `Matcher`.
+        leave_out: What makes bad entities; by default the list that comes with the package.
+        inventories: Lists of abbreviations, the most trusted first.
+        own_definitions: Whether what a chunk defines itself ("atrial fibrillation (AF)") counts.
+        share: Of an inventory's foremost sense, from which on it is taken.
+        generator: A language model that is asked for each chunk's abbreviations.
+        denied: What becomes of entities that a chunk only denies: `keep`, `negatives` or `drop`.
+        seed: Of what is drawn by chance.
+        workers: Processes.
+        progress: Called for every chunk.
+
+    Returns:
+        The manifest: settings, checksums, versions, counts.
+
+    Raises:
+        TrainingError: A file cannot be written, or is of another build.
+        BadArgument: An argument cannot be meant.
+    """
+    if denied not in get_args(Denied):
+        raise BadArgument(f"denied entities are one of {', '.join(get_args(Denied))}: {denied!r}")
+    lists = [Path(file) for file in inventories]
+    left_out = LeaveOut.read() if leave_out is None else leave_out
+    found = Mentions(graph, Matcher.of(graph, boundaries=boundaries), left_out)
+    known = Abbreviations(lists, least=share) if lists or own_definitions else None
+    abbreviating = Abbreviating(found, known, generator) if known or generator else None
+    work = Stage1(
+        found if terms else None,
+        abbreviating,
+        Injection(graph, ratios, found.kept, found.wanted),
+        denied,
+        seed,
+    )
+    settings = {
+        "stage": 1,
+        "ratios": ratios.record(),
+        "terms": terms,
+        "boundaries": boundaries,
+        "leave_out": left_out.checksum(),
+        "own_definitions": own_definitions,
+        "share": share if lists else None,
+        "model": _model(generator),
+        "denied": denied,
+        "seed": seed,
+        "corpus": corpus.settings,
+    }
+    sources = {
+        **corpus.checksums(),
+        "graph": _graph_checksum(graph),
+        **{f"abbreviations {file.name}": checksum(file) for file in lists},
+    }
+    return build(
+        corpus,
+        work,
+        output,
+        settings=settings,
+        sources=sources,
+        account=corpus.counts,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def _graph_checksum(graph: StoredGraph) -> str:
+    """Over the checksums of all its files: names, hierarchy and relations."""
+    files: Mapping[str, Mapping[str, Any]] = graph.manifest["files"]
+    sums = {name: file["sha256"] for name, file in files.items()}
+    return sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
+
+
+def _model(generator: Generator | None) -> str | None:
+    """Its name, if it says so."""
+    if generator is None:
+        return None
+    return str(getattr(generator, "model", type(generator).__name__))
