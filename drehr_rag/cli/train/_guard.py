@@ -44,7 +44,7 @@ Allow = Annotated[
     typer.Option("--allow-leakage", help="Use held-out chunks all the same; the manifest says so."),
 ]
 
-THRESHOLD_DEFAULT = THRESHOLD
+DEFAULT = THRESHOLD
 
 
 def guard_of(

@@ -1,104 +1,95 @@
 """`drehr-rag train build-stage2`: examples from a language model, or from people's labels."""
 
 import asyncio
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from drehr_rag.cli._options import Json
-from drehr_rag.cli.train._guard import (
-    THRESHOLD_DEFAULT,
-    Against,
-    Allow,
-    HeldOutFile,
-    Templates,
-    Threshold,
-    guard_of,
-)
-from drehr_rag.cli.train._progress import counting, show_manifest
+from drehr_rag.cli import _options as o
+from drehr_rag.cli.train import _corpus as c
+from drehr_rag.cli.train import _guard as g
 from drehr_rag.errors import BadArgument
-from drehr_rag.training.building import Progress, beside
 from drehr_rag.training.chat import CONCURRENCY, MAX_TOKENS, TEMPERATURE, Chat
-from drehr_rag.training.corpus import SHORTEST, Corpus
-from drehr_rag.training.leakage import Guard
-from drehr_rag.training.split import Split
 from drehr_rag.training.stage2.annotated import AnnotatedCorpus
 from drehr_rag.training.stage2.build import build_from_annotations, build_from_model
 
 
 def command(
-    output: Annotated[
-        Path, typer.Option("--output", help="NAME.jsonl or NAME.jsonl.gz.", metavar="FILE")
-    ],
+    output: c.Output,
     notes: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option("--notes", help="Files or folders of notes; may be repeated.", metavar="PATH"),
+        typer.Option("--notes", help="File or folder of notes; may be repeated."),
     ] = None,
     llm_url: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(
-            "--llm-url", help="An OpenAI-compatible server, e.g. http://localhost:8000/v1."
-        ),
+        typer.Option(help="An OpenAI-compatible server, e.g. http://localhost:8000/v1."),
     ] = None,
-    model: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--model", help="The model's name there, if it serves several."),
-    ] = None,
+    model: o.ModelName = None,
     annotations: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--annotations",
             help="People's labels in place of a model: vaers:ZIP, mtsamples:FILE, ncbi:FILE, "
             "table:FILE (with --notes); may be repeated.",
             metavar="NAME:FILE",
         ),
     ] = None,
-    kinds: Annotated[
+    types: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--type", help="diagnosis, procedure, prescription; by default all."),
     ] = None,
-    form: Annotated[str, typer.Option(help="Replies as bullets, or by a JSON schema.")] = "bullets",
+    form: Annotated[str, typer.Option(help="Of replies: bullets, or json (by a schema).")] = (
+        "bullets"
+    ),
     temperature: Annotated[float, typer.Option(help="Of the model.", min=0)] = TEMPERATURE,
     max_tokens: Annotated[int, typer.Option(help="Of a reply.", min=1)] = MAX_TOKENS,
     concurrency: Annotated[int, typer.Option(help="Requests in flight.", min=1)] = CONCURRENCY,
-    keep: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--keep", help="A part of the notes.", metavar="COLUMN:PARTS/OF"),
-    ] = None,
-    shortest: Annotated[
-        int, typer.Option(help="Words below which a note is dropped.", min=0)
-    ] = SHORTEST,
-    held_out: HeldOutFile = None,
-    against: Against = None,
-    threshold: Threshold = THRESHOLD_DEFAULT,
-    templates: Templates = "drop",
-    allow: Allow = False,
-    json: Json = False,
+    format: c.Format = None,
+    column: c.Column = None,
+    constant: c.Constant = None,
+    keep: c.Keep = None,
+    cleaning: c.Cleaning = "dr_ehr",
+    held_out: g.HeldOutFile = None,
+    against: g.Against = None,
+    threshold: g.Threshold = g.DEFAULT,
+    templates: g.Templates = "drop",
+    allow: g.Allow = False,
+    json: o.Json = False,
 ) -> None:
-    """Build examples of what chunks state or imply; a killed build goes on where it was.
+    """Build stage 2's examples. Run it again after an interruption: it goes on from there.
+
+    The output holds note text.
 
     [bold]Example:[/bold] drehr-rag train build-stage2 --notes notes.jsonl --llm-url
     http://localhost:8000/v1 --output stage2.jsonl.gz --against devset:./vaers2004
     """
     if bool(annotations) == bool(llm_url):
-        raise BadArgument(
-            "name one of both: --llm-url (a model) or --annotations (people's labels)"
-        )
-    guard = guard_of(held_out, against, threshold, templates)
-    with counting("stage 2", quiet=json) as progress:
+        raise BadArgument("name one: --llm-url (a model) or --annotations (people's labels)")
+    guard = g.guard_of(held_out, against, threshold, templates)
+    with c.bar(quiet=json) as progress:
         if annotations:
-            labelled = AnnotatedCorpus(annotations, notes=notes or ())
+            read: dict[str, Any] = {"format": format, "column": column, "set": constant}
+            if wrong := [name for name, value in {**read, "keep": keep}.items() if value]:
+                raise BadArgument(
+                    f"--{wrong[0]} goes with --llm-url; annotations: NAME:FILE?keep=…"
+                )
             manifest = build_from_annotations(
-                labelled, output, guard=guard, allow_leakage=allow, progress=progress
+                AnnotatedCorpus(annotations, notes=notes or (), cleaning=cleaning),  # type: ignore[arg-type]
+                output,
+                guard=guard,
+                allow_leakage=allow,
+                progress=progress,
             )
         else:
-            corpus = Corpus(
-                notes or (),
-                keep=Split.parse(keep) if keep else None,
-                shortest=shortest,
-                rejects=beside(output, ".rejects.jsonl"),
+            corpus = c.corpus_of(
+                notes or [],
+                output,
+                format=format,
+                column=column,
+                constant=constant,
+                keep=keep,
+                cleaning=cleaning,
             )
             chat = Chat(
                 llm_url or "",
@@ -107,31 +98,23 @@ def command(
                 max_tokens=max_tokens,
                 concurrency=concurrency,
             )
-            asked: dict[str, Any] = {"form": form, "types": tuple(kinds or ())}
-            manifest = asyncio.run(
-                _ask(corpus, chat, output, asked, guard, allow, concurrency, progress)
+            build = partial(
+                build_from_model,
+                corpus,
+                chat,
+                output,
+                form=form,
+                types=tuple(types or ()),
+                guard=guard,
+                allow_leakage=allow,
+                concurrency=concurrency,
+                progress=progress,
             )
-    show_manifest(manifest, output, json=json)
+            manifest = asyncio.run(_opened(chat, build))
+    c.show(manifest, output, json=json)
 
 
-async def _ask(
-    corpus: Corpus,
-    chat: Chat,
-    output: Path,
-    asked: Mapping[str, Any],
-    guard: Guard | None,
-    allow: bool,
-    concurrency: int,
-    progress: Progress,
-) -> dict[str, Any]:
+async def _opened(chat: Chat, build: Any) -> dict[str, Any]:
     async with chat:
-        return await build_from_model(
-            corpus,
-            chat,
-            output,
-            guard=guard,
-            allow_leakage=allow,
-            concurrency=concurrency,
-            progress=progress,
-            **asked,
-        )
+        manifest: dict[str, Any] = await build()
+        return manifest

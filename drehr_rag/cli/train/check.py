@@ -10,15 +10,7 @@ from rich.table import Table
 from drehr_rag._files import written
 from drehr_rag.cli._options import Json
 from drehr_rag.cli._show import console, print_json
-from drehr_rag.cli.train._guard import (
-    THRESHOLD_DEFAULT,
-    Against,
-    Allow,
-    HeldOutFile,
-    Templates,
-    Threshold,
-    guard_of,
-)
+from drehr_rag.cli.train import _guard as g
 from drehr_rag.errors import BadArgument, TrainingError
 from drehr_rag.training.examples import read_examples
 from drehr_rag.training.leakage.guard import Guard, LeakReport, leak_record
@@ -29,11 +21,11 @@ SHOWN = 10
 
 def command(
     examples: Annotated[list[Path], typer.Argument(help="Files of examples.", metavar="EXAMPLES…")],
-    held_out: HeldOutFile = None,
-    against: Against = None,
-    threshold: Threshold = THRESHOLD_DEFAULT,
-    templates: Templates = "drop",
-    allow: Allow = False,
+    held_out: g.HeldOutFile = None,
+    against: g.Against = None,
+    threshold: g.Threshold = g.DEFAULT,
+    templates: g.Templates = "drop",
+    allow: g.Allow = False,
     leaks: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--leaks", help="Write every leak, a line each, without text."),
@@ -44,7 +36,7 @@ def command(
 
     [bold]Example:[/bold] drehr-rag train check stage2.jsonl.gz --against devset:./vaers2004
     """
-    guard = guard_of(held_out, against, threshold, templates)
+    guard = g.guard_of(held_out, against, threshold, templates)
     if guard is None:
         raise BadArgument("say what is held out: --held-out FILE, --against BENCHMARK:PLACE")
     report = guard.report(

@@ -1,37 +1,67 @@
-"""What a build does with a chunk that is held out: leaves it out and says so, or counts it."""
+"""Puts a guard before a build's work: a chunk that is held out is left out, with its reason."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
-from drehr_rag.training.leakage.guard import Guard
+from drehr_rag.training.leakage.guard import Guard, Leak
 from drehr_rag.training.outcomes import Outcome
 from drehr_rag.types import Chunk
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a guard says of one chunk.
+@dataclass(frozen=True)
+class Guarded:
+    """Work for `building.build`, done on what is not held out.
 
     Attributes:
-        stop: The outcome of a chunk that is left out; None: go on.
-        counts: To be added to the outcome's.
-    """
-
-    stop: Outcome | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
-def held_out(chunk: Chunk, guard: Guard | None, *, allow: bool = False) -> Held:
-    """Ask the guard.
-
-    Args:
-        chunk: Named `<note_id>_<i>`.
+        work: On a chunk.
         guard: None lets everything pass.
-        allow: Whether held-out chunks are used all the same.
+        allow: Whether held-out chunks are used all the same, and counted.
     """
-    leak = guard.check(chunk.chunk_id, chunk.text) if guard else None
+
+    work: Callable[[Chunk], Outcome]
+    guard: Guard | None = None
+    allow: bool = False
+
+    def __call__(self, chunk: Chunk) -> Outcome:
+        """The work's outcome, or that of a chunk left out."""
+        leak = _leak(self.guard, chunk)
+        if leak and not self.allow:
+            return _left_out(leak)
+        return _counted(self.work(chunk), leak)
+
+
+@dataclass(frozen=True)
+class GuardedAsync:
+    """Likewise, for `building.build_async`."""
+
+    work: Callable[[Chunk], Awaitable[Outcome]]
+    guard: Guard | None = None
+    allow: bool = False
+
+    async def __call__(self, chunk: Chunk) -> Outcome:
+        """The work's outcome, or that of a chunk left out."""
+        leak = _leak(self.guard, chunk)
+        if leak and not self.allow:
+            return _left_out(leak)
+        return _counted(await self.work(chunk), leak)
+
+
+def leakage_settings(guard: Guard | None, allow: bool) -> dict[str, object]:
+    """What a manifest says of leakage."""
+    return {"leakage": guard and guard.settings(), "allow_leakage": allow}
+
+
+def _leak(guard: Guard | None, chunk: Chunk) -> Leak | None:
+    return guard.check(chunk.chunk_id, chunk.text) if guard else None
+
+
+def _left_out(leak: Leak) -> Outcome:
+    return Outcome(None, {f"held out: {leak.kind}": 1}, (f"held out ({leak.kind})",))
+
+
+def _counted(outcome: Outcome, leak: Leak | None) -> Outcome:
     if leak is None:
-        return Held()
-    if allow:
-        return Held(counts={f"held out, used all the same: {leak.kind}": 1})
-    return Held(Outcome(None, {f"held out: {leak.kind}": 1}, (f"held out ({leak.kind})",)))
+        return outcome
+    return replace(
+        outcome, counts={**outcome.counts, f"held out, used all the same: {leak.kind}": 1}
+    )

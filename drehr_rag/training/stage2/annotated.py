@@ -11,8 +11,6 @@ from drehr_rag.errors import TrainingError
 from drehr_rag.notes.chunkers.words import OVERLAP, SIZE, WordChunker
 from drehr_rag.notes.cleaning import Cleaning
 from drehr_rag.training.examples import Example
-from drehr_rag.training.leakage.guard import Guard
-from drehr_rag.training.leakage.holding import held_out
 from drehr_rag.training.masking import text_key
 from drehr_rag.training.outcomes import Outcome
 from drehr_rag.training.stage2.annotations import Label, LabelledNote, place_of, read_annotations
@@ -56,8 +54,8 @@ class AnnotatedCorpus:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides on the chunks and their labels, besides the files."""
-        options = [f"{s.partition(':')[0]}?{s.partition('?')[2]}" for s in self._sources]
-        return {**self._chunker.settings, "annotations": options}
+        named = [f"{s.partition(':')[0]}?{s.partition('?')[2]}" for s in self._sources]
+        return {**self._chunker.settings, "annotations": [name.rstrip("?") for name in named]}
 
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each file that is read.
@@ -111,34 +109,19 @@ class AnnotatedCorpus:
             yield replace(chunk, chunk_id=name, metadata={LABELS: tuple(labels)})
 
 
-class Labelling:
-    """The work on such a chunk, for `building.build`: no model is asked.
-
-    Args:
-        guard: Chunks that it finds are left out.
-        allow: Use them all the same, and count them.
-    """
-
-    def __init__(self, *, guard: Guard | None = None, allow: bool = False) -> None:
-        """Keep the guard."""
-        self._guard, self._allow = guard, allow
-
-    def __call__(self, chunk: Chunk) -> Outcome:
-        """The chunk's example; None if none of the note's labels is its own."""
-        labels = _once(chunk.metadata[LABELS])
-        if not labels:
-            return Outcome(None, {"chunks without entities": 1})
-        found = held_out(chunk, self._guard, allow=self._allow)
-        if found.stop:
-            return found.stop
-        concepts = tuple(label.concept for label in labels)
-        example = Example(
-            idx=chunk.chunk_id,
-            text=chunk.text,
-            entities=tuple(label.text for label in labels),
-            concepts=concepts if any(concepts) else None,
-        )
-        return Outcome(example, {**found.counts, "entities": len(labels)})
+def labelled(chunk: Chunk) -> Outcome:
+    """The work on such a chunk, for `building.build`: its labels are its entities."""
+    labels = _once(chunk.metadata[LABELS])
+    if not labels:
+        return Outcome(None, {"chunks without entities": 1})
+    concepts = tuple(label.concept for label in labels)
+    example = Example(
+        idx=chunk.chunk_id,
+        text=chunk.text,
+        entities=tuple(label.text for label in labels),
+        concepts=concepts if any(concepts) else None,
+    )
+    return Outcome(example, {"entities": len(labels)})
 
 
 def _once(labels: Sequence[Label]) -> tuple[Label, ...]:

@@ -11,8 +11,6 @@ from typing import Any, Literal, get_args
 from drehr_rag.errors import BadArgument, UnknownName
 from drehr_rag.training.chat import Chat, Reply, Silence
 from drehr_rag.training.examples import Example
-from drehr_rag.training.leakage.guard import Guard
-from drehr_rag.training.leakage.holding import held_out
 from drehr_rag.training.masking import text_key
 from drehr_rag.training.outcomes import Outcome
 from drehr_rag.training.stage2.entities import Parsed
@@ -34,8 +32,6 @@ class Asking:
         chat: The model.
         types: What is asked for.
         form: How the reply is asked for.
-        guard: Chunks that it finds are not asked about.
-        allow: Ask about them all the same, and count them.
 
     Raises:
         UnknownName: No type or form has this name.
@@ -48,8 +44,6 @@ class Asking:
         *,
         types: Sequence[str] = TYPES,
         form: str = "bullets",
-        guard: Guard | None = None,
-        allow: bool = False,
     ) -> None:
         """Check the names."""
         if unknown := [name for name in types if name not in TYPES]:
@@ -59,7 +53,6 @@ class Asking:
         if not types:
             raise BadArgument(f"name at least one type: {', '.join(TYPES)}")
         self._chat, self._types, self._form = chat, tuple(dict.fromkeys(types)), form
-        self._guard, self._allow = guard, allow
 
     def settings(self) -> dict[str, Any]:
         """What decides on the examples, for the manifest."""
@@ -73,9 +66,6 @@ class Asking:
 
     async def __call__(self, chunk: Chunk) -> Outcome:
         """The chunk's example; what failed of one type does not lose the others."""
-        found = held_out(chunk, self._guard, allow=self._allow)
-        if found.stop:
-            return found.stop
         said = await asyncio.gather(*(self._ask(name, chunk.text) for name in self._types))
         replies = dict(zip(self._types, said, strict=True))
         parsed = {
@@ -83,7 +73,7 @@ class Asking:
             for name, reply in replies.items()
             if not isinstance(reply, Silence)
         }
-        counts = Counter(found.counts) + _counts(parsed)
+        counts = _counts(parsed)
         counts["requests"] = len(replies)
         failures = [f"{name}: {why}" for name, why in _failures(replies, parsed)]
         entities = _merged(parsed.values())

@@ -1,6 +1,5 @@
 """Builds stage 2's examples: from a language model's replies, or from people's labels."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ from drehr_rag.training.building import Progress, build, build_async
 from drehr_rag.training.chat import CONCURRENCY, Chat
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.leakage.guard import Guard
-from drehr_rag.training.stage2.annotated import AnnotatedCorpus, Labelling
+from drehr_rag.training.leakage.holding import Guarded, GuardedAsync, leakage_settings
+from drehr_rag.training.stage2.annotated import AnnotatedCorpus, labelled
 from drehr_rag.training.stage2.asking import Asking
 
 
@@ -42,12 +42,17 @@ async def build_from_model(
         UnknownName: No form or type has this name.
     """
     named = {"types": types} if types else {}
-    work = Asking(chat, form=form, guard=guard, allow=allow_leakage, **named)
+    asking = Asking(chat, form=form, **named)
     return await build_async(
         corpus,
-        work,
+        GuardedAsync(asking, guard, allow_leakage),
         output,
-        settings={"stage": 2, **corpus.settings, **work.settings(), **held(guard, allow_leakage)},
+        settings={
+            "stage": 2,
+            **asking.settings(),
+            "corpus": corpus.settings,
+            **leakage_settings(guard, allow_leakage),
+        },
         sources=corpus.checksums(),
         account=corpus.counts,
         concurrency=concurrency,
@@ -69,15 +74,14 @@ def build_from_annotations(
     """
     return build(
         corpus,
-        Labelling(guard=guard, allow=allow_leakage),
+        Guarded(labelled, guard, allow_leakage),
         output,
-        settings={"stage": 2, **corpus.settings, **held(guard, allow_leakage)},
+        settings={
+            "stage": 2,
+            "corpus": corpus.settings,
+            **leakage_settings(guard, allow_leakage),
+        },
         sources=corpus.checksums(),
         account=corpus.counts,
         progress=progress,
     )
-
-
-def held(guard: Guard | None, allow_leakage: bool) -> Mapping[str, Any]:
-    """What a manifest says of leakage."""
-    return {"leakage": guard and guard.settings(), "allow_leakage": allow_leakage}
