@@ -1,0 +1,226 @@
+"""A language model behind an OpenAI-compatible server, asked many things at once.
+
+It sends what `drehr_rag.generators.openai` sends; beyond that it waits for a server that is busy,
+samples at a temperature, and gives back a reply that was cut, since half a list is still a list.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from drehr_rag._arguments import whole
+from drehr_rag._retry import pause
+from drehr_rag._urls import checked_url
+from drehr_rag.errors import BadArgument, GeneratorError
+
+TEMPERATURE = 0.1
+"""Of both stages' language models (PAPER.md §1)."""
+
+MAX_TOKENS = 512
+"""Of a reply (PAPER.md §1, stage 2)."""
+
+TIMEOUT = 120.0
+"""Seconds for a whole reply."""
+
+RETRIES = 5
+"""Further tries after 429, 5xx or a broken connection; see `drehr_rag._retry` for the pauses."""
+
+CONCURRENCY = 32
+"""Requests in flight: vLLM computes many at once."""
+
+_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model wrote.
+
+    Attributes:
+        text: As it came.
+        cut: Whether it ended because it was too long.
+    """
+
+    text: str = field(repr=False)
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why there is no reply.
+
+    Attributes:
+        reason: Of a few kinds, without text.
+        passing: Whether a later try may do better: the server was busy, or not there.
+    """
+
+    reason: str
+    passing: bool
+
+
+class Chat:
+    """Asks; use it in an `async with` statement.
+
+    Args:
+        url: Base address, with or without `/v1`.
+        model: Its name on the server; by default the only one that is served.
+        api_key: By default from the environment variable OPENAI_API_KEY.
+        temperature: Of the sampling.
+        max_tokens: Longest reply.
+        concurrency: Requests in flight.
+        retries: Further tries of a request that may pass.
+        timeout: Seconds for a whole reply.
+
+    Raises:
+        BadArgument: The address is none, or the key would travel in the clear.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        temperature: float = TEMPERATURE,
+        max_tokens: int = MAX_TOKENS,
+        concurrency: int = CONCURRENCY,
+        retries: int = RETRIES,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """Nothing is sent yet."""
+        key = api_key or os.environ.get("OPENAI_API_KEY")
+        base = checked_url(url, what="the language model", key=bool(key))
+        if key and not (key.isascii() and key.isprintable()):
+            raise BadArgument("the language model's key holds characters that no key has")
+        self.url = base if base.endswith("/v1") else f"{base}/v1"
+        self.model = model
+        for number, what, least in (
+            (max_tokens, "max_tokens", 1),
+            (retries, "retries", 0),
+            (concurrency, "concurrency", 1),
+        ):
+            whole(number, what, least)
+        self.temperature, self.max_tokens = temperature, max_tokens
+        self._retries, self._timeout = retries, timeout
+        self._gate = asyncio.Semaphore(concurrency)
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=concurrency),
+        )
+
+    async def __aenter__(self) -> "Chat":
+        """Find out the model's name, if none was given.
+
+        Raises:
+            GeneratorError: The server does not answer, or serves several.
+        """
+        try:
+            self.model = self.model or await self._only_model()
+        except BaseException:
+            await self._client.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def settings(self) -> dict[str, Any]:
+        """What decides on the replies, for the manifest."""
+        return {
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+        }
+
+    async def ask(self, prompt: str, *, schema: Mapping[str, Any] | None = None) -> Reply | Silence:
+        """The reply to one prompt, or why there is none; nothing is raised.
+
+        Args:
+            prompt: Sent as one message of the user.
+            schema: JSON schema that the reply must fit.
+        """
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": self.temperature,
+            "seed": 0,
+            "max_tokens": self.max_tokens,
+        }
+        if schema is not None:
+            named = {"name": "reply", "strict": True, "schema": dict(schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        async with self._gate:
+            content = await self._patiently("POST", "chat/completions", body)
+        return content if isinstance(content, Silence) else _reply(content)
+
+    async def _only_model(self) -> str:
+        content = await self._once("GET", "models", None)
+        if isinstance(content, Silence):
+            raise GeneratorError(f"the language model at {self.url} {content.reason}")
+        try:
+            names = [str(entry["id"]) for entry in content["data"]]
+        except (KeyError, TypeError):
+            names = []
+        if len(names) != 1:
+            raise GeneratorError(
+                f"{self.url} serves {len(names)} models: name one of {names} with --model"
+            )
+        return names[0]
+
+    async def _patiently(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        for attempt in range(self._retries + 1):
+            asked: list[float] = []
+            content = await self._once(method, path, body, asked)
+            if not (isinstance(content, Silence) and content.passing):
+                break
+            if attempt < self._retries:
+                await asyncio.sleep(pause(attempt, *asked))
+        return content
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        asked: list[float] | None = None,
+    ) -> Any:
+        """The reply's JSON, or a `Silence`; what the server asks us to wait goes to `asked`."""
+        try:
+            async with asyncio.timeout(self._timeout):  # httpx bounds each read alone
+                answer = await self._client.request(method, f"{self.url}/{path}", json=body)
+        except (httpx.TimeoutException, TimeoutError):
+            return Silence(f"does not answer within {self._timeout:g} s", True)
+        except (httpx.RequestError, httpx.InvalidURL) as problem:
+            return Silence(f"does not answer ({type(problem).__name__})", True)
+        if answer.status_code != 200:
+            if asked is not None and (seconds := _seconds(answer.headers.get("Retry-After", ""))):
+                asked.append(seconds)
+            return Silence(f"answered {answer.status_code}", answer.status_code in _AGAIN)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            return Silence("sent something that is not JSON", True)
+
+
+def _reply(content: Any) -> Reply | Silence:
+    try:
+        choice = content["choices"][0]
+        text = choice["message"]["content"]
+        cut = choice.get("finish_reason") == "length"
+    except (KeyError, IndexError, TypeError, AttributeError):
+        text = None
+    if not isinstance(text, str):
+        return Silence("sent a reply without text", False)
+    return Reply(text.encode(errors="ignore").decode(), cut)  # no half of a surrogate pair
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return None
