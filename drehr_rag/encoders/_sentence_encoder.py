@@ -228,12 +228,25 @@ def _read(
         reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
         raise EncoderError(f"{folder} cannot be loaded as a model: {reason}") from problem
     refuse_incomplete(loaded, missing, folder)
-    longest = getattr(getattr(loaded[0], "config", None), "max_position_embeddings", None)
+    longest = _positions(loaded)
     if max_tokens is not None and longest and max_tokens > longest:
         raise BadArgument(f"max_tokens={max_tokens} is over the {longest} that {folder} reads")
     if max_tokens is not None:
         loaded.max_seq_length = max_tokens
+    elif longest and (loaded.max_seq_length or 0) > longest:
+        loaded.max_seq_length = longest
     return loaded
+
+
+def _positions(loaded: Any) -> int | None:
+    """How many tokens there are positions for; RoBERTa counts its own from behind the padding's."""
+    positions: int | None
+    positions = getattr(getattr(loaded[0], "config", None), "max_position_embeddings", None)
+    for name, module in loaded[0].named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if positions and name.endswith("position_embeddings") and padding is not None:
+            return positions - padding - 1
+    return positions
 
 
 def _passage_prompt(prompts: dict[str, str]) -> str:
