@@ -17,7 +17,7 @@ from drehr_rag.training.tokens import Features
 Embed = Callable[[Features], Tensor]
 
 
-class TrainableEncoder(nn.Module):
+class TrainableEncoder(nn.Module):  # type: ignore[misc]
     """What the trainer needs of a model; `trainable` makes one.
 
     Attributes:

@@ -34,7 +34,10 @@ PRESETS = {
 """Positives of a chunk, chunks of a batch and epochs are the table's for each model and stage.
 `tiny` is for all-MiniLM-L6-v2 on 2 cores, not from the paper."""
 
-MODELS = {"dr-ehr-small": "dr-ehr-small:BAAI/bge-base-en-v1.5", "dr-ehr-large": "nvidia/NV-Embed-v2"}
+MODELS = {
+    "dr-ehr-small": "dr-ehr-small:BAAI/bge-base-en-v1.5",
+    "dr-ehr-large": "nvidia/NV-Embed-v2",
+}
 """What the paper starts stage 1 from; stage 2 starts from stage 1's result."""
 
 

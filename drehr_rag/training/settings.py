@@ -112,9 +112,7 @@ def _at_least(name: str, value: object, least: int) -> None:
         raise TrainingError(f"{name} is {value!r}: it must be a whole number from {least} up")
 
 
-def _between(
-    name: str, value: float, low: float, high: float, *, open_below: bool = False
-) -> None:
+def _between(name: str, value: float, low: float, high: float, *, open_below: bool = False) -> None:
     if not isfinite(value) or value < low or value > high or (open_below and value == low):
         above = "above" if open_below else "from"
         to = "" if high == float("inf") else f", at most {high:g}"

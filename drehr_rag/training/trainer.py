@@ -30,7 +30,7 @@ CHECKPOINTS = 2
 WEIGHTS = "model.safetensors"
 
 
-class _Items(torch.utils.data.Dataset):  # type: ignore[misc, type-arg]
+class _Items(torch.utils.data.Dataset):  # type: ignore[misc]
     """Batches with their tokens."""
 
     def __init__(self, mixture: Mixture, model: TrainableEncoder, size: int) -> None:
@@ -134,9 +134,8 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
             dist.broadcast_object_list(found)
         metrics = {f"eval_{name}": value for name, value in found[0].items()}
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, metrics
-        )
+        handler = self.callback_handler
+        self.control: Any = handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -180,7 +179,7 @@ def autocast(device: torch.device, enabled: bool) -> Any:
 def arguments(
     folder: Path, settings: Settings, *, cpu: bool, metric: str | None
 ) -> TrainingArguments:
-    """transformers' words for the settings.
+    """The settings in transformers' words.
 
     Args:
         folder: Of the checkpoints.
