@@ -197,15 +197,22 @@ class NvEmbedEncoder(TextEncoder):
 
     def _run(self, rows: Sequence[tuple[list[int], list[bool]]]) -> NDArray[Any]:
         torch = require("torch", extra="local")
-        width = max(len(ids) for ids, _ in rows)
-        ids = torch.zeros((len(rows), width), dtype=torch.long)
-        there, pooled = torch.zeros_like(ids), torch.zeros_like(ids)
-        for i, (row, counted) in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            there[i, : len(row)] = 1
-            pooled[i, : len(row)] = torch.tensor(counted)
+        ids, there, pooled = padded(rows)
         device = self._model.embedding_model.embed_tokens.weight.device
         with torch.inference_mode():
             made = self._model(ids.to(device), there.to(device), pooled.to(device))
         vectors: NDArray[Any] = made.double().cpu().numpy()
         return vectors
+
+
+def padded(rows: Sequence[tuple[list[int], list[bool]]]) -> tuple[Any, Any, Any]:
+    """Rows of `NvEmbedEncoder.tokens` as tensors of ids, attention mask and pooled tokens."""
+    torch = require("torch", extra="local")
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.zeros((len(rows), width), dtype=torch.long)
+    there, pooled = torch.zeros_like(ids), torch.zeros_like(ids)
+    for i, (row, counted) in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        there[i, : len(row)] = 1
+        pooled[i, : len(row)] = torch.tensor(counted)
+    return ids, there, pooled

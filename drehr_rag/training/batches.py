@@ -45,14 +45,16 @@ class Batch:
     places: Places = field(repr=False)
 
 
-def collate(examples: Sequence[Example], *, positives: int, seed: int = 0, epoch: int = 0) -> Batch:
+def collate(
+    examples: Sequence[Example], *, positives: int, seed: int = 0, epoch: int | Sequence[int] = 0
+) -> Batch:
     """Make a batch; the same examples, seed and epoch give the same batch in any worker.
 
     Args:
         examples: At least one.
         positives: How many of each example's entities, n; see `Example.sample`.
         seed: Of the sampling.
-        epoch: The number of the visit.
+        epoch: The number of the visit; or of each example's.
 
     Raises:
         TrainingError: There are no examples, or n is below 1.
@@ -62,11 +64,12 @@ def collate(examples: Sequence[Example], *, positives: int, seed: int = 0, epoch
             f"a batch of {len(examples)} examples with {positives} positives each: both must be "
             "at least 1"
         )
+    visits = [epoch] * len(examples) if isinstance(epoch, int) else epoch
     passages, entities = _Rows(), _Rows()
     anchors = [passages.row(example.text) for example in examples]
     drawn = [
-        [entities.row(one.entities[p]) for p in one.sample(positives, seed=seed, epoch=epoch)]
-        for one in examples
+        [entities.row(one.entities[p]) for p in one.sample(positives, seed=seed, epoch=visit)]
+        for one, visit in zip(examples, visits, strict=True)
     ]
     hard = [(i, entities.row(text)) for i, one in enumerate(examples) for text in _foreign(one)]
     places = Places(

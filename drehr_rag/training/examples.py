@@ -93,7 +93,7 @@ def read_examples(
         for number, line in byte_lines(Path(file)):
             if not line.strip():
                 continue
-            read = _example(line, str(file), number)
+            read = example_of(line, str(file), number)
             if isinstance(read, Example):
                 yield read
             elif on_reject is None:
@@ -119,7 +119,8 @@ def write_examples(file: str | Path, examples: Iterable[Example]) -> int:
     return count
 
 
-def _example(line: bytes, file: str, number: int) -> Example | Reject:
+def example_of(line: bytes, file: str, number: int) -> Example | Reject:
+    """A line as an example, or why it cannot be one."""
     try:
         row = json.loads(line)
     except UnicodeDecodeError:

@@ -1,0 +1,133 @@
+"""What a training was made of: in its folder from the first step on, so that it can be resumed."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from drehr_rag import __version__
+from drehr_rag._files import checksum, written
+from drehr_rag.errors import TrainingError
+from drehr_rag.training.settings import Settings
+
+FILE = "training_manifest.json"
+LOG = "log.jsonl"
+
+DECISIVE = ("model", "settings", "examples", "processes")
+"""What must be the same for a training to go on."""
+
+PACKAGES = ("torch", "transformers", "accelerate", "peft", "sentence-transformers", "numpy")
+
+
+def manifest_of(
+    model: str, files: Sequence[tuple[Path, float, int]], settings: Settings, *, processes: int
+) -> dict[str, Any]:
+    """Model, settings, examples with their checksums, versions.
+
+    Args:
+        model: The name it was loaded by.
+        files: File, weight and number of examples.
+        settings: All of them.
+        processes: That train together.
+    """
+    made = {
+        "state": "running",
+        "model": model,
+        "settings": asdict(settings),
+        "examples": [
+            {
+                "file": file.name,
+                "sha256": checksum(file),
+                "examples": count,
+                "weight": weight,
+                "manifest": beside(file),
+            }
+            for file, weight, count in files
+        ],
+        "processes": processes,
+        "versions": {
+            "drehr-rag": __version__,
+            "python": platform.python_version(),
+            **{name: found for name in PACKAGES if (found := _version(name))},
+        },
+        "loss_curve": LOG,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(made))
+    return plain
+
+
+def beside(file: Path) -> dict[str, Any] | None:
+    """The manifest of a file of examples: `X.manifest.json` beside `X.jsonl.gz`, if it is there."""
+    stem = file.name.removesuffix(".gz").removesuffix(".jsonl")
+    for name in (f"{file.name}.manifest.json", f"{stem}.manifest.json"):
+        if (there := file.with_name(name)).is_file():
+            return read_json(there)
+    return None
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Whole, or as it was.
+
+    Raises:
+        TrainingError: It cannot be written.
+    """
+    with written(folder / FILE, error=TrainingError) as stream:
+        json.dump(manifest, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a training in this folder was made of.
+
+    Raises:
+        TrainingError: There is none, or it is damaged.
+    """
+    if not (folder / FILE).is_file():
+        raise TrainingError(f"{folder} holds no training: there is no {FILE} to resume from")
+    return read_json(folder / FILE)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object of a file.
+
+    Raises:
+        TrainingError: It is none.
+    """
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as problem:
+        raise TrainingError(f"{file} cannot be read: {type(problem).__name__}") from None
+    if not isinstance(found, dict):
+        raise TrainingError(f"{file} is not a JSON object")
+    return found
+
+
+def same_training(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to go on with something else.
+
+    Raises:
+        TrainingError: Model, settings, examples or processes differ; it says which.
+    """
+    if before.get("state") == "finished":
+        raise TrainingError(f"the training in {folder} is finished: name a new folder for another")
+    for name in DECISIVE:
+        if before.get(name) == now[name]:
+            continue
+        what = name
+        if isinstance(now[name], dict) and isinstance(before.get(name), dict):
+            keys = [k for k in now[name] if before[name].get(k) != now[name][k]]
+            what = f"{name} ({', '.join(keys)})"
+        raise TrainingError(
+            f"the training in {folder} was begun with other {what}: resume it with the same, or "
+            "name a new folder"
+        )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
