@@ -7,6 +7,8 @@ from sys import byteorder
 
 import numpy as np
 
+from drehr_rag.kg._csr import Ints
+
 UNKNOWN = 0
 LEFT = 1
 """Stands where a term may begin, where that is not at every edge of a word."""
@@ -84,7 +86,7 @@ class Words(dict[str, int]):
         return edges
 
 
-def as_text(codes: "array[int]") -> str:
+def as_text(codes: "array[int] | Ints") -> str:
     """Codes as characters."""
     numbers = np.asarray(codes)
     if numbers.size and numbers.max() >= PAIRS:

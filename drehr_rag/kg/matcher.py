@@ -7,20 +7,21 @@ inside a word, and no long match that would do so hides a shorter one.
 """
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator
-from itertools import accumulate, pairwise
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from drehr_rag._arguments import check_list, whole
-from drehr_rag._extras import require
 from drehr_rag.errors import BadArgument, GraphError
+from drehr_rag.kg._automata import BLOCK, Automata
 from drehr_rag.kg._chunks import Chunks
 from drehr_rag.kg._keys import key_of
-from drehr_rag.kg._matcher_file import read_parts, write_parts
+from drehr_rag.kg._matcher_file import open_parts, write_parts
 from drehr_rag.kg._processes import find_in_processes
 from drehr_rag.kg._records import Mention
-from drehr_rag.kg._words import PAIRS, Words, as_text, lowered
+from drehr_rag.kg._words import Words, lowered
 from drehr_rag.kg.graph import StoredGraph
 
 Boundaries = Literal["words", "released"]
@@ -41,8 +42,9 @@ class Matcher:
         boundaries: Boundaries = "words",
         shortest: int = 2,
         leave_out: Collection[str] = (),
+        block: int = BLOCK,
     ) -> None:
-        """Build the automaton.
+        """Build the automaton, or several.
 
         Args:
             terms: Case and runs of white space do not matter.
@@ -51,6 +53,8 @@ class Matcher:
                 after a space or `(`, and white space is taken as it is; for comparison.
             shortest: Terms of fewer characters are left out: "a" would be found everywhere.
             leave_out: More terms that are not wanted, e.g. "all".
+            block: Terms of one automaton; of more, several are built one after the other and take
+                less memory for it (`_automata`). They find the same.
 
         Raises:
             BadArgument: Unknown boundaries, or no list of terms.
@@ -58,14 +62,12 @@ class Matcher:
         """
         check_list(terms, "terms")
         whole(shortest, "shortest", 1)
+        whole(block, "block", 1)
         self._prepare(boundaries)
         self.left_out: dict[str, int] = {}
         self._source = ""
         unwanted = {key_of(term) for term in leave_out}
-        library = require("daachorse", extra="kg")
-        self._automaton: Any = library.CharwiseDoubleArrayAhoCorasick(
-            self._patterns(terms, shortest, unwanted), library.MATCH_KIND_LEFTMOST_LONGEST
-        )
+        self._automata = Automata.build(*self._codes(terms, shortest, unwanted), block=block)
 
     def _prepare(self, boundaries: Boundaries, words: Iterable[str] = ()) -> None:
         if boundaries not in ("words", "released"):
@@ -75,22 +77,20 @@ class Matcher:
         self._chunks = Chunks(self._words)
         self._numbers = array("I")
 
-    def _patterns(
+    def _codes(
         self, terms: Iterable[str], shortest: int, unwanted: Collection[str]
-    ) -> list[str]:
-        """Terms with one character a word; numbers first, so that memory is left in one piece."""
-        codes, lengths = array("I"), array("I")
+    ) -> tuple["array[int]", Any]:
+        """The terms' words as numbers, and where each term ends."""
+        codes, ends = array("I"), array("Q")
         for number, term in enumerate(terms):
             key = key_of(term)
             if reason := _unfit(key, shortest, unwanted):
                 self.left_out[reason] = self.left_out.get(reason, 0) + 1
                 continue
             self._numbers.append(number)
-            coded = self._words.encode_term(key)
-            codes.extend(coded)
-            lengths.append(len(coded) + sum(code >= PAIRS for code in coded))
-        text, ends = as_text(codes), accumulate(lengths, initial=0)
-        return [text[begin:end] for begin, end in pairwise(ends)]
+            codes.extend(self._words.encode_term(key))
+            ends.append(len(codes))
+        return codes, np.asarray(ends).astype(np.int64)
 
     @classmethod
     def of(cls, graph: StoredGraph, **options: Any) -> "Matcher":
@@ -110,7 +110,7 @@ class Matcher:
         for base, paragraph in self._chunks.paragraphs(low):
             pieces = self._chunks.split(paragraph)
             codes = self._chunks.encode(pieces)
-            if hits := self._automaton.find("".join(codes)):
+            if hits := self._automata.find("".join(codes)):
                 found += self._chunks.mentions(base, paragraph, pieces, codes, hits, self._numbers)
         if origin is None:
             return found
@@ -140,34 +140,41 @@ class Matcher:
         Raises:
             GraphError: The file is missing or damaged, or made of another graph.
         """
-        facts, parts = read_parts(Path(file))
-        if graph is not None and facts["of"] != graph.checksum:
+        parts = open_parts(Path(file))
+        if graph is not None and parts.facts["of"] != graph.checksum:
             raise GraphError(f"{file} was not made of {graph.folder}: make it again (Matcher.of)")
-        return cls._restored(facts, parts)
+        return cls._restored(parts.facts, list(parts.lengths), parts.read)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Matcher._restored, (self._facts(), self._parts())
+        return _unpickled, (self._facts(), dict(self._parts()))
 
     def _facts(self) -> dict[str, Any]:
         return {"boundaries": self.boundaries, "left_out": self.left_out, "of": self._source}
 
-    def _parts(self) -> dict[str, bytes]:
-        return {
-            "words": "\n".join(self._words.words()).encode(),
-            "terms": self._numbers.tobytes(),
-            "automaton": self._automaton.serialize(),
-        }
+    def _parts(self) -> Iterator[tuple[str, bytes]]:
+        yield "words", "\n".join(self._words.words()).encode()
+        yield "terms", self._numbers.tobytes()
+        yield from self._automata.parts()
 
     @classmethod
-    def _restored(cls, facts: dict[str, Any], parts: dict[str, bytes]) -> "Matcher":
+    def _restored(
+        cls, facts: dict[str, Any], names: Collection[str], read: Callable[[str], bytes]
+    ) -> "Matcher":
         made = cls.__new__(cls)
-        words = parts["words"].decode()
+        words = read("words").decode()
         made._prepare(facts["boundaries"], words.split("\n") if words else ())
         made.left_out, made._source = facts["left_out"], facts["of"]
-        made._numbers.frombytes(parts["terms"])
-        library = require("daachorse", extra="kg")
-        made._automaton = library.CharwiseDoubleArrayAhoCorasick.deserialize(parts["automaton"])
+        made._numbers.frombytes(read("terms"))
+        places = [name.split()[1] for name in names if name.startswith("automaton ")]
+        made._automata = Automata.restored(
+            (read(f"automaton {at}"), read(f"numbers {at}") if f"numbers {at}" in names else None)
+            for at in places
+        )
         return made
+
+
+def _unpickled(facts: dict[str, Any], parts: dict[str, bytes]) -> Matcher:
+    return Matcher._restored(facts, parts, parts.__getitem__)
 
 
 def _unfit(key: str, shortest: int, unwanted: Collection[str]) -> str:
