@@ -58,6 +58,11 @@ class Spool:
             self.one.append(concept)
             self.other.append(self._id(same))
 
+    def release(self, *columns: str) -> None:
+        """Let go of columns that have been used up."""
+        for column in columns:
+            delattr(self, column)
+
     def _id(self, concept_id: str) -> int:
         number = self.ids.setdefault(concept_id, len(self.ids))
         if number == len(self.known):

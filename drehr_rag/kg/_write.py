@@ -21,8 +21,11 @@ GATHERED = 1 << 20
 def write(spool: Spool, names: BinaryIO, folder: Path) -> dict[str, int]:
     """Write a graph's arrays.
 
+    Each column is let go when it has been written: at 46 million terms they take 6 GB, and sorting
+    the next one needs the room.
+
     Args:
-        spool: Everything that the sources said.
+        spool: Everything that the sources said; empty afterwards.
         names: The file that the spool wrote the terms to.
         folder: Where to.
 
@@ -31,20 +34,17 @@ def write(spool: Spool, names: BinaryIO, folder: Path) -> dict[str, int]:
     """
     joined = join(spool)
     counts = _ids(spool, joined, folder)
+    spool.release("ids", "known", "one", "other")
     counts |= _terms(spool, joined, names, folder)
-    parents, loops = _parents(spool, joined)
-    put_csr(folder, "parents", parents)
-    put_csr(folder, "children", flip(parents))
+    spool.release("term_hash", "term_length", "term_concept", "term_last")
+    counts |= _is_a(spool, joined, folder)
+    spool.release("child", "parent")
     related = _related(spool, joined)
+    spool.release("subject", "relation", "object")
     put_csr(folder, "related", related)
     types = csr(joined.number[np.asarray(spool.typed)], np.asarray(spool.type), joined.keepers.size)
     put_csr(folder, "types", types)
-    return counts | {
-        "is_a": int(parents.values.size),
-        "related": int(related.values.size),
-        "self_loops": loops,
-        "concepts_in_cycles": in_cycles(parents),
-    }
+    return counts | {"related": int(related.values.size)}
 
 
 def _ids(spool: Spool, joined: Joined, folder: Path) -> dict[str, int]:
@@ -111,6 +111,17 @@ def _gather(names: BinaryIO, lengths: Ints, rows: Ints, size: int, target: Path)
         done += take.size
     blob.flush()
     return blob
+
+
+def _is_a(spool: Spool, joined: Joined, folder: Path) -> dict[str, int]:
+    parents, loops = _parents(spool, joined)
+    put_csr(folder, "parents", parents)
+    put_csr(folder, "children", flip(parents))
+    return {
+        "is_a": int(parents.values.size),
+        "self_loops": loops,
+        "concepts_in_cycles": in_cycles(parents),
+    }
 
 
 def _parents(spool: Spool, joined: Joined) -> tuple[Csr, int]:
