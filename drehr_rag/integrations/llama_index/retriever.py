@@ -12,6 +12,7 @@ from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex, Names, When, named_filters
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index
+from drehr_rag.integrations._fixed import check_options
 from drehr_rag.integrations._search import search
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
@@ -43,6 +44,7 @@ class DrEhrRetriever(BaseRetriever):
 
     Raises:
         ScopeRequired: No scope.
+        BadArgument: An option with which every search would fail, such as an unknown mode.
         TracingRefused: A tracer listens that may send notes elsewhere.
     """
 
@@ -59,7 +61,7 @@ class DrEhrRetriever(BaseRetriever):
         until: When = None,
         callback_manager: CallbackManager | None = None,
     ) -> None:
-        """Check the scope; nothing is searched."""
+        """Check scope and options; nothing is searched."""
         super().__init__(callback_manager=callback_manager)
         self._index = an_index(index)
         self._scope = checked_scope(scope)
@@ -71,6 +73,7 @@ class DrEhrRetriever(BaseRetriever):
             "since": since,
             "until": until,
         }
+        check_options(k=similarity_top_k, mode=mode, name_of_k="similarity_top_k", **self._filters)
         refuse_tracing(self.callback_manager)
 
     @property

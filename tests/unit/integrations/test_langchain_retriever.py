@@ -51,6 +51,21 @@ class TestStandard(RetrieversIntegrationTests):
         return QUERY
 
 
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ({"mode": "mmr"}, "'hybrid', 'dense', 'lexical' or 'rrf'"),
+        ({"k": 10**7}, "at most 1,000,000"),
+        ({"since": "yesterday"}, "since is not a date"),
+        ({"until": ""}, "until is empty"),
+        ({"section": [1]}, "section"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_told_when_it_is_made(few, option, reason):
+    with pytest.raises(ValidationError, match=reason):
+        DrEhrRetriever(index=few, scope=EVERYBODY, **option)
+
+
 # --- the same as the core
 
 
