@@ -17,7 +17,7 @@ from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._adoption import check_alike, dense, pages
 from drehr_rag.integrations._encoders import an_index
 from drehr_rag.integrations._fixed import checked_mode
-from drehr_rag.integrations._threads import finish, finish_in_thread, twin
+from drehr_rag.integrations._threads import finish, finish_in_thread, in_thread, twin
 from drehr_rag.integrations.langchain._documents import made_of, to_document
 from drehr_rag.integrations.langchain._foreign import embeddings_of, encoder_of
 from drehr_rag.integrations.langchain._narrowing import check_known, check_share, filters_of
@@ -117,6 +117,19 @@ class DrEhrVectorStore(VectorStore):
             store.index.close()
             raise
         return store
+
+    @classmethod
+    async def afrom_texts(
+        cls,
+        texts: Iterable[str],
+        embedding: Embeddings,
+        metadatas: Iterable[dict[str, Any] | None] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **options: Any,
+    ) -> Self:
+        """As `from_texts`."""
+        return await in_thread(cls.from_texts, texts, embedding, metadatas, ids=ids, **options)
 
     @property
     def embeddings(self) -> Embeddings:

@@ -1,7 +1,6 @@
 """`DrEhrNodeParser`: documents to nodes that are the core's chunks, with offsets into the note."""
 
 import logging
-from asyncio import to_thread
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.integrations._kept import ONE_LOST
+from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._by_name import EncoderByName, identity
 from drehr_rag.integrations.llama_index._filters import IDS
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
@@ -135,7 +135,7 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
     async def _aparse_nodes(
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
     ) -> list[BaseNode]:
-        return await to_thread(self._parse_nodes, nodes, show_progress, **kwargs)
+        return await in_thread(self._parse_nodes, nodes, show_progress, **kwargs)
 
     def _postprocess_parsed_nodes(
         self, nodes: list[BaseNode], parent_doc_map: Mapping[str, Any]

@@ -1,6 +1,5 @@
 """`DrEhrRetriever`: an index as LlamaIndex's retriever, bound to a scope."""
 
-from asyncio import to_thread
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,6 +13,7 @@ from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index
 from drehr_rag.integrations._fixed import check_options
 from drehr_rag.integrations._search import search
+from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
 from drehr_rag.types import Hit, Mode, Scope
@@ -112,7 +112,7 @@ class DrEhrRetriever(BaseRetriever):
         self, query: str | QueryBundle, *, k: int = 10, per_patient: int = 3
     ) -> list[PatientNodes]:
         """As `retrieve_grouped`, off the event loop."""
-        return await to_thread(self.retrieve_grouped, query, k=k, per_patient=per_patient)
+        return await in_thread(self.retrieve_grouped, query, k=k, per_patient=per_patient)
 
     def __reduce__(self) -> str:
         """An open index stays in its process."""
@@ -123,7 +123,7 @@ class DrEhrRetriever(BaseRetriever):
         return [_scored(hit) for hit in self._hits(query_bundle)]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await to_thread(self._retrieve, query_bundle)
+        return await in_thread(self._retrieve, query_bundle)
 
     def _hits(self, bundle: QueryBundle) -> list[Hit]:
         """An embedding that the bundle brings is passed over: another model may have made it."""
