@@ -26,8 +26,8 @@ def an_index(index: object) -> EhrIndex:
     """
     if not isinstance(index, EhrIndex):
         raise BadArgument(
-            f"index is an EhrIndex, not {type(index).__name__}: "
-            "DrEhrVectorStore.open(...) or EhrIndex.open(...) opens a folder or a URL"
+            f"index is an EhrIndex, not {type(index).__name__}: EhrIndex.open(...) opens a folder "
+            "or a URL; that of a DrEhrVectorStore is its index (LangChain) or client (LlamaIndex)"
         )
     return index
 

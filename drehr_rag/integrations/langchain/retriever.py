@@ -7,9 +7,10 @@ from langchain_core.callbacks import (
     CallbackManagerForRetrieverRun,
 )
 from langchain_core.documents import Document
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from drehr_rag.index import EhrIndex, Names, When
+from drehr_rag.integrations._encoders import an_index
 from drehr_rag.integrations._fixed import check_options
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.langchain._documents import to_document
@@ -43,6 +44,11 @@ class DrEhrRetriever(ScopedRetriever):
     section: Names = None
     since: When = None
     until: When = None
+
+    @field_validator("index", mode="before")
+    @classmethod
+    def _is_an_index(cls, index: object) -> EhrIndex:
+        return an_index(index)
 
     @model_validator(mode="after")
     def _can_be_meant(self) -> Self:

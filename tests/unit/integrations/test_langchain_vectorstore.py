@@ -895,7 +895,7 @@ def test_what_cannot_be_meant_is_named_with_its_remedy(few):
         store.similarity_search("gout", filter={"patient_id": "p1"})
     with pytest.raises(TypeError, match=r"takes no .mode.: .*the mode is the store.s own"):
         store.similarity_search("gout", mode="dense")
-    with pytest.raises(BadArgument, match="index is an EhrIndex, not str: DrEhrVectorStore"):
+    with pytest.raises(BadArgument, match=r"index is an EhrIndex, not str: EhrIndex.open"):
         DrEhrVectorStore("ehr.idx", scope=AllPatients(reason="test"))
     with pytest.raises(BadArgument, match=r"metadatas\[1\] is str, not a dict") as error:
         store.add_texts(["a", "b"], [{}, "Zebedee"])
