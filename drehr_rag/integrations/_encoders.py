@@ -6,13 +6,16 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from drehr_rag.encoders import load_encoder
+from drehr_rag.encoders import load_encoder, options_of
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.protocols import Encoder
 
 _loading = Lock()
 """Two threads that ask at once get one copy."""
+
+_given: list[tuple[Encoder, str, str]] = []
+"""What this process has loaded, as it was asked for."""
 
 
 def an_index(index: object) -> EhrIndex:
@@ -23,8 +26,8 @@ def an_index(index: object) -> EhrIndex:
     """
     if not isinstance(index, EhrIndex):
         raise BadArgument(
-            f"index is an EhrIndex, not {type(index).__name__}: "
-            "DrEhrVectorStore.open(...) or EhrIndex.open(...) opens a folder or a URL"
+            f"index is an EhrIndex, not {type(index).__name__}: EhrIndex.open(...) opens a folder "
+            "or a URL; that of a DrEhrVectorStore is its index (LangChain) or client (LlamaIndex)"
         )
     return index
 
@@ -44,6 +47,21 @@ def shared_encoder(name: str, options: Mapping[str, Any] | None = None) -> Encod
         return _loaded(name, key)
 
 
+def how_to_load(encoder: Encoder) -> tuple[str, dict[str, Any]]:
+    """Name and options by which another process gets the same encoder.
+
+    Of one that `shared_encoder` gave, they are those that it was asked for with, so that several
+    components of one encoder load it once there too; of any other, its name and the options that
+    decide its vectors.
+    """
+    for known, name, options in _given:
+        if known is encoder:
+            return name, json.loads(options)
+    return encoder.name, options_of(encoder)
+
+
 @cache
 def _loaded(name: str, options: str) -> Encoder:
-    return load_encoder(name, **json.loads(options))
+    encoder = load_encoder(name, **json.loads(options))
+    _given.append((encoder, name, options))
+    return encoder

@@ -13,6 +13,11 @@ comes out of Qdrant's engine changed in its last digit (measured)."""
 
 HALF = "holds half of a surrogate pair, which cannot be stored"
 
+ONE_LOST = (
+    "differs from another of the same id that has the same words: passages of one of them would "
+    "be lost, so give each an id of its own"
+)
+
 
 def kept(chunk: Chunk) -> dict[str, Any] | None:
     """A copy of what was given; None for a chunk that no framework wrote."""

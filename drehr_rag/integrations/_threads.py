@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache, partial, wraps
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +47,13 @@ def twin(method: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     awaited.__name__ = f"a{method.__name__}"
     awaited.__qualname__ = method.__qualname__.removesuffix(method.__name__) + awaited.__name__
     return awaited
+
+
+async def in_threads(stream: Callable[[], Iterator[R]]) -> AsyncIterator[R]:
+    """What a blocking stream yields, one by one, as it is asked for."""
+    items, done = await in_thread(stream), object()
+    while (item := await in_thread(next, items, done)) is not done:
+        yield cast(R, item)
 
 
 def finish(steps: Generator[None, None, R]) -> R:

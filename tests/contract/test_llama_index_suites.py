@@ -1,9 +1,12 @@
 """Our own LlamaIndex classes pass the suites that we offer to others; broken ones do not."""
 
 import asyncio
+import json
+from typing import ClassVar
 
 import pytest
 from llama_index.core.vector_stores import SimpleVectorStore
+from llama_index.core.vector_stores.types import VectorStoreQueryResult
 
 from drehr_rag.integrations.llama_index import DrEhrEmbedding, DrEhrNodeParser, DrEhrVectorStore
 from drehr_rag.testing import HashEncoder
@@ -186,7 +189,79 @@ class IgnoresFilters(Broken):
         return super().query(query)
 
 
+class TakesLetters(Broken):
+    def get_nodes(self, node_ids=None, filters=None):
+        return super().get_nodes(None if node_ids is None else list(node_ids), filters)
+
+
+class Repeats(Broken):
+    def get_nodes(self, node_ids=None, filters=None):
+        if node_ids is None:
+            return super().get_nodes(None, filters)
+        return [node for one in node_ids for node in super(Repeats, self).get_nodes([one], filters)]
+
+
+class FirstStands(Broken):
+    def add(self, nodes, **kwargs):
+        once = {node.node_id: node for node in reversed(list(nodes))}
+        return super().add(list(once.values()))
+
+
+class DropsBare(Broken):
+    def add(self, nodes, **kwargs):
+        return super().add([node for node in nodes if node.get_content().strip()])
+
+
+class ChangesMetadata(Broken):
+    def add(self, nodes, **kwargs):
+        nodes = list(nodes)
+        for node in nodes:
+            node.metadata = json.loads(json.dumps(node.metadata, default=str))
+        return super().add(nodes)
+
+
+class WritesSome(Broken):
+    def add(self, nodes, **kwargs):
+        nodes = list(nodes)
+        super().add(nodes[:5000])
+        return [node.node_id for node in nodes]
+
+
+class MixesQueries(Broken):
+    latest: ClassVar = []
+
+    async def aquery(self, query, **kwargs):
+        self.latest.append(query)
+        await asyncio.sleep(0.01)
+        return self.query(self.latest[-1])
+
+
+class DiesWhenCancelled(Broken):
+    cancelled: ClassVar = []
+
+    async def aquery(self, query, **kwargs):
+        try:
+            await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.cancelled.append(query)
+            raise
+        return self.query(query)
+
+    def query(self, query, **kwargs):
+        if self.cancelled:
+            return VectorStoreQueryResult(nodes=[], similarities=[], ids=[])
+        return super().query(query)
+
+
 BROKEN = [
+    (TakesLetters, "test_one_text_is_no_list_of_ids"),
+    (Repeats, "test_ids_given_twice_or_by_a_generator"),
+    (FirstStands, "test_nodes_of_one_id_in_one_call"),
+    (DropsBare, "test_a_node_without_text_is_kept_or_refused"),
+    (ChangesMetadata, "test_metadata_that_json_cannot_hold"),
+    (WritesSome, "test_many_nodes_in_one_call"),
+    (MixesQueries, "test_many_queries_at_once"),
+    (DiesWhenCancelled, "test_a_cancelled_query_leaves_the_store_as_it_was"),
     (Widens, "test_no_argument_widens_a_scope"),
     (WidensForIds, "test_no_argument_widens_a_scope"),
     (DeletesAnybodys, "test_no_argument_deletes_what_is_outside"),
@@ -256,6 +331,29 @@ def test_the_suite_sees_an_embedding_that_is_broken(monkeypatch):
         encoder.wait = wait
         return Blocking(encoder=encoder)
 
+    class Forgets(DrEhrEmbedding):
+        def _get_text_embeddings(self, texts):
+            return super()._get_text_embeddings(sorted(texts))
+
+    broken.embedding = lambda **settings: Forgets(encoder=HashEncoder(), **settings)
+    with pytest.raises(AssertionError, match="another vector"):
+        broken.test_odd_texts()
+
+    class Stops(DrEhrEmbedding):
+        async def _aget_query_embedding(self, query):
+            try:
+                await asyncio.sleep(0.005)
+                return self._get_query_embedding(query)
+            except asyncio.CancelledError:
+                self.model_name = "stopped"
+                raise
+            finally:
+                if self.model_name == "stopped":
+                    self._encoder = HashEncoder(salt="stopped")
+
+    broken.embedding = lambda: Stops(encoder=HashEncoder())
+    with pytest.raises(AssertionError, match="another vector"):
+        broken.test_a_cancelled_call_leaves_the_model_as_it_was()
     broken.waiting = waiting
     with pytest.raises(AssertionError, match="event loop stood still"):
         broken.test_the_event_loop_stays_free()

@@ -1,13 +1,14 @@
 """`EhrNoteLoader`: files of notes, by any of this package's readers, as LangChain's documents."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from drehr_rag.errors import NoNotes, NoteRejected
+from drehr_rag.integrations._threads import in_threads
 from drehr_rag.integrations.langchain._documents import note_document
 from drehr_rag.notes.readers import Fields, read_notes
 from drehr_rag.types import Note, Reject
@@ -69,6 +70,11 @@ class EhrNoteLoader(BaseLoader):
             raise NoNotes(f"none of {len(rejects)} rows is a note; the first: {_told(rejects[0])}")
         if rejects:
             logger.warning("%s: %d rows could not be read (see rejects)", self.path, len(rejects))
+
+    async def alazy_load(self) -> AsyncIterator[Document]:
+        """As `lazy_load`, off the event loop."""
+        async for document in in_threads(self.lazy_load):
+            yield document
 
 
 def _told(row: Reject) -> str:

@@ -1,6 +1,6 @@
 """`QdrantCollectionLoader`: what `langchain_qdrant` has stored, as documents to index anew."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
@@ -9,6 +9,7 @@ from qdrant_client.models import Record
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.integrations._adoption import pages
+from drehr_rag.integrations._threads import in_threads
 
 
 class QdrantCollectionLoader(BaseLoader):
@@ -47,6 +48,11 @@ class QdrantCollectionLoader(BaseLoader):
         """
         for points in pages(self._client, self._collection):
             yield from map(self.document, points)
+
+    async def alazy_load(self) -> AsyncIterator[Document]:
+        """As `lazy_load`, off the event loop."""
+        async for document in in_threads(self.lazy_load):
+            yield document
 
     def document(self, point: Record) -> Document:
         """A point as a document."""

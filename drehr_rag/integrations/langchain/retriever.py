@@ -1,15 +1,17 @@
 """`DrEhrRetriever`: an index of notes as LangChain's retriever, inside a scope."""
 
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
     CallbackManagerForRetrieverRun,
 )
 from langchain_core.documents import Document
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from drehr_rag.index import EhrIndex, Names, When
+from drehr_rag.integrations._encoders import an_index
+from drehr_rag.integrations._fixed import check_options
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.langchain._documents import to_document
 from drehr_rag.integrations.langchain._scoped_retriever import ScopedRetriever
@@ -42,6 +44,24 @@ class DrEhrRetriever(ScopedRetriever):
     section: Names = None
     since: When = None
     until: When = None
+
+    @field_validator("index", mode="before")
+    @classmethod
+    def _is_an_index(cls, index: object) -> EhrIndex:
+        return an_index(index)
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        """Told now, and not at the first query."""
+        check_options(
+            k=self.k,
+            mode=self.mode,
+            note_type=self.note_type,
+            section=self.section,
+            since=self.since,
+            until=self.until,
+        )
+        return self
 
     def _get_relevant_documents(  # type: ignore[override]  # LangChain hands extras over by name
         self,

@@ -12,6 +12,7 @@ from langchain_core.embeddings import Embeddings
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.indexing import NOTES
+from drehr_rag.integrations._kept import ONE_LOST
 from drehr_rag.integrations._threads import twin
 from drehr_rag.integrations.langchain._documents import listed, made_of, note_id_of, place
 from drehr_rag.integrations.langchain._foreign import encoder_of
@@ -25,6 +26,10 @@ class DrEhrTextSplitter(BaseDocumentTransformer):
 
     A passage keeps the metadata of its document and gains `note_id`, `section`, `start` and `end`;
     the offsets point into the untouched text, whatever was cleaned.
+
+    A document whose id is its metadata's `note_id`, as of `EhrNoteLoader`, is that note. Any other
+    that names a note is a part of it, such as a page, and two pages of the same words are two:
+    the ids of their passages tell them apart by the documents' ids, or else by their metadata.
 
     Args:
         embedding: What the passages are for: they are filled up to its tokens. `words` needs none.
@@ -63,18 +68,23 @@ class DrEhrTextSplitter(BaseDocumentTransformer):
         """The passages of all documents, in order.
 
         Raises:
-            BadArgument: A document holds no text, or none is left after cleaning.
+            BadArgument: A document holds no text, or none is left after cleaning; or two that
+                differ have the same id, so that passages of one would be lost.
         """
         given = listed(documents)
         notes = [_note(document, number) for number, document in enumerate(given)]
         pieces: list[Document] = []
+        known: dict[str | None, Document] = {}
         for first in range(0, len(notes), NOTES):
             for number, chunks in enumerate(
                 self._chunker.split(notes[first : first + NOTES]), first
             ):
                 if not chunks:
                     raise BadArgument(f"documents[{number}]: no words are left after cleaning")
-                pieces += [_piece(given[number], chunk) for chunk in chunks]
+                for piece in (_piece(given[number], chunk) for chunk in chunks):
+                    if known.setdefault(piece.id, piece) != piece:
+                        raise BadArgument(f"documents[{number}] {ONE_LOST}")
+                    pieces.append(piece)
         return pieces
 
     def transform_documents(
@@ -105,12 +115,20 @@ def _note(document: Document, number: int) -> Note:
     """The document as a note to cut; it need not be anybody's, so it is not checked as one."""
     if not document.page_content.strip():
         raise BadArgument(f"documents[{number}] holds no text: leave it out")
-    note_id = note_id_of(document) or _digest(document)
-    return Note.model_construct(note_id=note_id, patient_id="", text=document.page_content)
+    return Note.model_construct(note_id=_name(document), patient_id="", text=document.page_content)
+
+
+def _name(document: Document) -> str:
+    """What its passages' ids begin with; the note's id only if it is the note itself."""
+    note_id = note_id_of(document)
+    if note_id is None:
+        return document.id or _digest(document)
+    return note_id if document.id == note_id else f"{note_id}_{_digest(document)}"
 
 
 def _digest(document: Document) -> str:
-    made_of = json.dumps([document.page_content, document.metadata], sort_keys=True, default=str)
+    what = document.id or [document.page_content, document.metadata]
+    made_of = json.dumps(what, sort_keys=True, default=str)
     return sha256(made_of.encode(errors="replace")).hexdigest()[:16]
 
 
@@ -118,5 +136,6 @@ def _piece(document: Document, chunk: Chunk) -> Document:
     begin, _ = place(document.metadata, len(document.page_content))
     section = {"section": chunk.section} if chunk.section is not None else {}
     where = {"start": begin + chunk.start, "end": begin + chunk.end}
-    metadata = {**deepcopy(document.metadata), "note_id": chunk.note_id, **section, **where}
+    note_id = note_id_of(document) or chunk.note_id
+    metadata = {**deepcopy(document.metadata), "note_id": note_id, **section, **where}
     return Document(id=chunk.chunk_id, page_content=chunk.text, metadata=metadata)

@@ -1,11 +1,13 @@
 """`DrEhrVectorStoreRetriever`: what `DrEhrVectorStore.as_retriever` gives."""
 
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from langchain_core.vectorstores import VectorStoreRetriever
+from pydantic import model_validator
 
+from drehr_rag.integrations.langchain._narrowing import check_search
 from drehr_rag.integrations.langchain._scoped_retriever import ScopedRetriever
 from drehr_rag.integrations.langchain._scopes import around, narrowest
 from drehr_rag.types import Scope
@@ -15,6 +17,16 @@ class DrEhrVectorStoreRetriever(ScopedRetriever, VectorStoreRetriever):
     """LangChain's retriever over a store, with `search_type` and `search_kwargs`, in a scope."""
 
     model_config = ScopedRetriever.model_config  # of two bases, the last one's would hold
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        """Told now, and not at the first query."""
+        check_search(self.search_type, self.search_kwargs)
+        if any(scope is not None for scope in self._ceilings()):
+            narrowest(*self._ceilings())
+        if self.search_type == "similarity_score_threshold":
+            self.vectorstore._select_relevance_score_fn()
+        return self
 
     def add_documents(self, documents: list[Document], **kwargs: Any) -> list[str]:
         """As the store does, inside this retriever's scope."""

@@ -1,7 +1,6 @@
 """`DrEhrVectorStore`: an index as LangChain's vector store, inside a scope."""
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,18 +13,20 @@ from qdrant_client import QdrantClient
 
 from drehr_rag._arguments import check_words, positive
 from drehr_rag.errors import BadArgument
-from drehr_rag.index import EhrIndex, Names, When, named_filters
+from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._adoption import check_alike, dense, pages
 from drehr_rag.integrations._encoders import an_index
-from drehr_rag.integrations._threads import finish, finish_in_thread, twin
+from drehr_rag.integrations._fixed import checked_mode
+from drehr_rag.integrations._threads import finish, finish_in_thread, in_thread, twin
 from drehr_rag.integrations.langchain._documents import made_of, to_document
 from drehr_rag.integrations.langchain._foreign import embeddings_of, encoder_of
+from drehr_rag.integrations.langchain._narrowing import check_known, check_share, filters_of
 from drehr_rag.integrations.langchain._scopes import around, narrowest
 from drehr_rag.integrations.langchain._tracing import refuse_tracing
 from drehr_rag.integrations.langchain._writing import adding, checked_ids, delete
 from drehr_rag.integrations.langchain.qdrant_loader import QdrantCollectionLoader
 from drehr_rag.integrations.langchain.store_retriever import DrEhrVectorStoreRetriever
-from drehr_rag.types import Filters, Hit, Mode, Scope, Vectors
+from drehr_rag.types import Hit, Mode, Scope, Vectors
 
 
 class DrEhrVectorStore(VectorStore):
@@ -58,10 +59,11 @@ class DrEhrVectorStore(VectorStore):
         Raises:
             BadArgument: What is given as index is none.
             ScopeRequired: What is given as scope is none.
+            UnknownName: There is no such mode.
         """
         self.index = an_index(index)
         self.scope = None if scope is None else narrowest(scope)
-        self.mode: Mode = mode
+        self.mode: Mode = checked_mode(mode)
         self.allow_tracing = allow_tracing
 
     @classmethod
@@ -90,9 +92,11 @@ class DrEhrVectorStore(VectorStore):
             StoreMissing: There is no index, and no embedding to make one with.
             EncoderMismatch: It was made with another encoder.
         """
+        checked_mode(mode)  # before anything is made or held open
+        bound = None if scope is None else narrowest(scope)
         encoder = None if embedding is None else encoder_of(embedding)
         index = EhrIndex.open(location, encoder=encoder, **options)
-        return cls(index, scope=scope, mode=mode, allow_tracing=allow_tracing)
+        return cls(index, scope=bound, mode=mode, allow_tracing=allow_tracing)
 
     @classmethod
     def from_texts(
@@ -113,6 +117,19 @@ class DrEhrVectorStore(VectorStore):
             store.index.close()
             raise
         return store
+
+    @classmethod
+    async def afrom_texts(
+        cls,
+        texts: Iterable[str],
+        embedding: Embeddings,
+        metadatas: Iterable[dict[str, Any] | None] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **options: Any,
+    ) -> Self:
+        """As `from_texts`."""
+        return await in_thread(cls.from_texts, texts, embedding, metadatas, ids=ids, **options)
 
     @property
     def embeddings(self) -> Embeddings:
@@ -304,8 +321,7 @@ class DrEhrVectorStore(VectorStore):
         **narrowing: Any,
     ) -> list[Document]:
         """As `max_marginal_relevance_search`, with the query's vector."""
-        if not 0 <= lambda_mult <= 1:
-            raise BadArgument(f"lambda_mult is from 0 to 1, not {lambda_mult!r}")
+        check_share(lambda_mult)
         fetch = max(positive(k), positive(fetch_k, "fetch_k"))
         hits, scope = self._nearest(embedding, fetch, **narrowing)
         held = self.index.store.vectors([hit.chunk.chunk_id for hit in hits], scope=scope)
@@ -351,15 +367,15 @@ class DrEhrVectorStore(VectorStore):
     def _search(
         self, query: str, k: int, *, scope: Scope | None = None, **filters: Any
     ) -> list[Hit]:
-        _known(filters)
+        check_known(filters)
         return self.index.search(query, scope=self._bound(scope), k=k, mode=self.mode, **filters)
 
     def _nearest(
         self, embedding: Any, k: int, *, scope: Scope | None = None, **filters: Any
     ) -> tuple[list[Hit], Scope]:
         bound = self._bound(scope)
-        _known(filters)
-        chosen = _filters(**filters)
+        check_known(filters)
+        chosen = filters_of(**filters)
         found = self.index.store.search_dense(_row(embedding), scope=bound, filters=chosen, k=k)
         return found[0], bound
 
@@ -378,20 +394,6 @@ class DrEhrVectorStore(VectorStore):
         asimilarity_search_by_vector = twin(similarity_search_by_vector)
         amax_marginal_relevance_search = twin(max_marginal_relevance_search)
         amax_marginal_relevance_search_by_vector = twin(max_marginal_relevance_search_by_vector)
-
-
-def _filters(
-    *, note_type: Names = None, section: Names = None, since: When = None, until: When = None
-) -> Filters:
-    return named_filters(note_type, section, since, until)
-
-
-def _known(filters: Mapping[str, Any]) -> None:
-    for name in filters.keys() - inspect.signature(_filters).parameters.keys():
-        raise TypeError(
-            f"a search takes no {name!r}: whose notes is scope=Patient(...), which notes is "
-            "note_type=, section=, since= or until=; the mode is the store's own"
-        )
 
 
 def _row(embedding: Any) -> Vectors:

@@ -6,7 +6,7 @@ from typing import Any, Self
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from drehr_rag.errors import EncoderMismatch
-from drehr_rag.integrations._encoders import shared_encoder
+from drehr_rag.integrations._encoders import how_to_load, shared_encoder
 from drehr_rag.protocols import Encoder
 from drehr_rag.types import SERVED, Fingerprint
 
@@ -39,8 +39,8 @@ class EncoderByName(BaseModel):
         **settings: Any,
     ) -> None:
         """Load the encoder, unless this process has it: one that cannot be had is told now."""
-        options = {**(encoder_options or {}), **({"device": device} if device else {})}
-        name = model_name if encoder is None else encoder.name
+        name, known = (model_name, {}) if encoder is None else how_to_load(encoder)
+        options = {**known, **(encoder_options or {}), **({"device": device} if device else {})}
         super().__init__(model_name=name, encoder_options=options, **settings)
         self._encoder = encoder
         _ = self.encoder
@@ -58,7 +58,8 @@ class EncoderByName(BaseModel):
             if self.made_with not in (None, identity(loaded.fingerprint)):
                 raise EncoderMismatch(
                     f"{self.model_name} is another model in this process than where the "
-                    f"{type(self).__name__} was made: use the same files in both"
+                    f"{type(self).__name__} was made: use the same files in both, and give the "
+                    "encoder by name with its encoder_options where load_encoder did not make it"
                 )
             self._encoder = loaded
         return self._encoder

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
-from drehr_rag._arguments import check_list, positive
+from drehr_rag._arguments import check_list, check_words, positive
 from drehr_rag.errors import BadArgument
 from drehr_rag.integrations.llama_index._filters import keep, known_to_the_store
 from drehr_rag.retrievers._fusion import DENSE_SHARE
@@ -37,7 +37,7 @@ def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
     """The arguments of `_search.search`, but for store and scope.
 
     Raises:
-        BadArgument: A mode or option that this store has not.
+        BadArgument: A mode or option that this store has not, or an empty query.
     """
     for option in ("output_fields", "embedding_field", "mmr_threshold"):
         if getattr(query, option) is not None:
@@ -46,6 +46,8 @@ def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
         known = ", ".join(mode.value for mode in _MODES)
         raise BadArgument(f"this vector store has no mode {query.mode!r}: it has {known}")
     mode = _MODES[VectorStoreQueryMode(query.mode)]
+    if query.query_str or (query.query_str == "" and query.query_embedding is None):
+        check_words(query.query_str, "query")  # LlamaIndex makes no vector of an empty one
     passes = keep(query.filters)  # first, since it checks them
     return {
         "mode": mode,

@@ -49,6 +49,8 @@ def _handlers(managers: tuple[CallbackManager, ...]) -> Iterator[Any]:
     general = Settings._callback_manager  # the property would make one
     for manager in (*managers, *([general] if general else [])):
         yield from manager.handlers
-    for dispatcher in list(root_manager.dispatchers.values()):
-        yield from dispatcher.event_handlers
-        yield from dispatcher.span_handlers
+    for dispatcher in list(
+        root_manager.dispatchers.values()
+    ):  # 130 and more, of which few have any
+        if dispatcher.event_handlers or dispatcher.span_handlers:
+            yield from (*dispatcher.event_handlers, *dispatcher.span_handlers)

@@ -1,6 +1,5 @@
 """`DrEhrEmbedding`: an encoder as LlamaIndex's embedding model."""
 
-from asyncio import to_thread
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
 from drehr_rag.errors import BadArgument
+from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._by_name import EncoderByName, identity
 from drehr_rag.integrations.llama_index._cache import Rows, VectorCache
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
@@ -124,10 +124,10 @@ class DrEhrEmbedding(EncoderByName, BaseEmbedding):
     async def _avectors(self, side: str, texts: list[str]) -> Rows:
         self._check(texts)
         if not self._cache:
-            return await to_thread(self._encode, side, texts)
+            return await in_thread(self._encode, side, texts)
 
         async def encode(some: list[str]) -> Rows:
-            return await to_thread(self._encode, side, some)
+            return await in_thread(self._encode, side, some)
 
         return await self._cache.athrough(side, texts, encode)
 

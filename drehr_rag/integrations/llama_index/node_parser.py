@@ -1,7 +1,6 @@
 """`DrEhrNodeParser`: documents to nodes that are the core's chunks, with offsets into the note."""
 
 import logging
-from asyncio import to_thread
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -21,6 +20,8 @@ from llama_index.core.utils import get_tqdm_iterable
 from pydantic import ValidationError
 
 from drehr_rag.errors import BadArgument
+from drehr_rag.integrations._kept import ONE_LOST
+from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._by_name import EncoderByName, identity
 from drehr_rag.integrations.llama_index._filters import IDS
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
@@ -37,7 +38,8 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
     Each node knows `start_char_idx` and `end_char_idx` in its document's text. Its metadata are
     the document's and its `section`; none of it is embedded, and the ids of patient and
     encounter are kept from the language model as well. Documents without text yield no node;
-    how many, the log tells.
+    how many, the log tells. A document is known by its id: of two that differ and have the same
+    id, parts of the same words would be one, so these are refused.
 
     Args:
         model_name: As in `DrEhrEmbedding`: its tokenizer counts, its limit holds.
@@ -121,12 +123,19 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
             logger.warning("%d documents hold no text", len(nodes) - len(written))
         chunks = self._splitter.split([_note(node) for node in written])
         pairs = get_tqdm_iterable(list(zip(written, chunks, strict=True)), show_progress, "Nodes")
-        return [node for source, some in pairs for node in self._linked(source, some)]
+        made: list[BaseNode] = []
+        known: dict[str, BaseNode] = {}
+        for source, some in pairs:
+            for node in self._linked(source, some):
+                if known.setdefault(node.node_id, node) != node:
+                    raise BadArgument(f"document {source.node_id!r} {ONE_LOST}")
+                made.append(node)
+        return made
 
     async def _aparse_nodes(
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
     ) -> list[BaseNode]:
-        return await to_thread(self._parse_nodes, nodes, show_progress, **kwargs)
+        return await in_thread(self._parse_nodes, nodes, show_progress, **kwargs)
 
     def _postprocess_parsed_nodes(
         self, nodes: list[BaseNode], parent_doc_map: Mapping[str, Any]

@@ -10,6 +10,7 @@ from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 
 from drehr_rag.errors import NoNotes, NoteRejected
+from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._nodes import exclusions, metadata_of
 from drehr_rag.notes.readers import Fields, read_notes
 from drehr_rag.types import Note, Reject
@@ -75,6 +76,18 @@ class EhrNoteReader(BasePydanticReader):
     ) -> list[Document]:
         """As `lazy_load_data`, all at once."""
         return list(self.lazy_load_data(path, extra_info=extra_info))
+
+    async def aload_data(
+        self, path: str | Path, *, extra_info: Mapping[str, Any] | None = None
+    ) -> list[Document]:
+        """As `load_data`, off the event loop."""
+        return await in_thread(self.load_data, path, extra_info=extra_info)
+
+    async def alazy_load_data(
+        self, path: str | Path, *, extra_info: Mapping[str, Any] | None = None
+    ) -> list[Document]:
+        """As `aload_data`: LlamaIndex's own gives a stream whose reading blocks the loop."""
+        return await self.aload_data(path, extra_info=extra_info)
 
     def _reject(self, row: Reject) -> None:
         where = f"{row.file}:{row.line}" if row.line else row.file

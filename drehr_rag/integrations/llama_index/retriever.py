@@ -1,6 +1,5 @@
 """`DrEhrRetriever`: an index as LlamaIndex's retriever, bound to a scope."""
 
-from asyncio import to_thread
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -12,7 +11,9 @@ from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex, Names, When, named_filters
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index
+from drehr_rag.integrations._fixed import check_options
 from drehr_rag.integrations._search import search
+from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
 from drehr_rag.types import Hit, Mode, Scope
@@ -43,6 +44,7 @@ class DrEhrRetriever(BaseRetriever):
 
     Raises:
         ScopeRequired: No scope.
+        BadArgument: An option with which every search would fail, such as an unknown mode.
         TracingRefused: A tracer listens that may send notes elsewhere.
     """
 
@@ -59,7 +61,7 @@ class DrEhrRetriever(BaseRetriever):
         until: When = None,
         callback_manager: CallbackManager | None = None,
     ) -> None:
-        """Check the scope; nothing is searched."""
+        """Check scope and options; nothing is searched."""
         super().__init__(callback_manager=callback_manager)
         self._index = an_index(index)
         self._scope = checked_scope(scope)
@@ -71,6 +73,7 @@ class DrEhrRetriever(BaseRetriever):
             "since": since,
             "until": until,
         }
+        check_options(k=similarity_top_k, mode=mode, name_of_k="similarity_top_k", **self._filters)
         refuse_tracing(self.callback_manager)
 
     @property
@@ -109,7 +112,7 @@ class DrEhrRetriever(BaseRetriever):
         self, query: str | QueryBundle, *, k: int = 10, per_patient: int = 3
     ) -> list[PatientNodes]:
         """As `retrieve_grouped`, off the event loop."""
-        return await to_thread(self.retrieve_grouped, query, k=k, per_patient=per_patient)
+        return await in_thread(self.retrieve_grouped, query, k=k, per_patient=per_patient)
 
     def __reduce__(self) -> str:
         """An open index stays in its process."""
@@ -120,7 +123,7 @@ class DrEhrRetriever(BaseRetriever):
         return [_scored(hit) for hit in self._hits(query_bundle)]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await to_thread(self._retrieve, query_bundle)
+        return await in_thread(self._retrieve, query_bundle)
 
     def _hits(self, bundle: QueryBundle) -> list[Hit]:
         """An embedding that the bundle brings is passed over: another model may have made it."""

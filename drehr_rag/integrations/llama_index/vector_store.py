@@ -1,6 +1,5 @@
 """`DrEhrVectorStore`: a store as LlamaIndex's vector store, under a ceiling that nothing lifts."""
 
-from asyncio import to_thread
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from drehr_rag.integrations._adoption import check_alike, dense, pages
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index, shared_encoder
 from drehr_rag.integrations._search import search
+from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._filters import keep, known_to_the_store
 from drehr_rag.integrations.llama_index._nodes import to_be_adopted, to_node
 from drehr_rag.integrations.llama_index._queries import asked_for, checked_ids
@@ -290,11 +290,11 @@ class DrEhrVectorStore(BasePydanticVectorStore):
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """As `add`. Cancelled, it is still written whole, or not at all."""
-        return await to_thread(self.add, nodes, **kwargs)
+        return await in_thread(self.add, nodes, **kwargs)
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """As `delete`."""
-        await to_thread(self.delete, ref_doc_id, **delete_kwargs)
+        await in_thread(self.delete, ref_doc_id, **delete_kwargs)
 
     async def adelete_nodes(
         self,
@@ -303,15 +303,15 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         **delete_kwargs: Any,
     ) -> None:
         """As `delete_nodes`."""
-        await to_thread(self.delete_nodes, node_ids, filters, **delete_kwargs)
+        await in_thread(self.delete_nodes, node_ids, filters, **delete_kwargs)
 
     async def aclear(self) -> None:
         """As `clear`."""
-        await to_thread(self.clear)
+        await in_thread(self.clear)
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """As `query`."""
-        return await to_thread(self.query, query, **kwargs)
+        return await in_thread(self.query, query, **kwargs)
 
     async def aget_nodes(
         self,
@@ -319,7 +319,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         filters: MetadataFilters | None = None,
     ) -> list[BaseNode]:
         """As `get_nodes`."""
-        return await to_thread(self.get_nodes, node_ids, filters)
+        return await in_thread(self.get_nodes, node_ids, filters)
 
     # -- keeping -----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from llama_index.core.ingestion.pipeline import get_transformation_hash
 from llama_index.core.schema import MetadataMode, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
-from drehr_rag.testing.llama_index._check import check, run_beside, wait_for
+from drehr_rag.testing.llama_index._check import check, refuses, run_beside, wait_for
 
 TEXTS = ["heart failure", "gout of the left toe", "heart failure", "fever"]
 LONGEST_PICKLE = 10_000
@@ -24,8 +24,8 @@ class EmbeddingSuite(ABC):
     """Subclass it, name the subclass `Test…`, fill in the first four methods.
 
     Checked: each side by its own path, with and without a cache; asynchronous calls that leave
-    the event loop free; a pickle that is small and works; a hash that changes with the vectors
-    and with nothing else.
+    the event loop free; odd texts; a pickle that is small and works; a hash that changes with the
+    vectors and with nothing else.
     """
 
     @abstractmethod
@@ -89,6 +89,37 @@ class EmbeddingSuite(ABC):
             event = Event()
             model = self.waiting(partial(wait_for, event))
             check(bool(run_beside(partial(call, model), event)), "no vector")
+
+    def test_odd_texts(self) -> None:
+        """None at all, the same twice, an empty one, what is no text: right, or an error."""
+        model = self.embedding(embed_batch_size=2)
+        check(model.get_text_embedding_batch([]) == [], "no text, and yet vectors")
+        check(asyncio.run(model.aget_text_embedding_batch([])) == [], "no text, async")
+        twice = model.get_text_embedding_batch(["gout", "fever", "gout"])
+        _close(twice[:1], twice[2:])
+        nothing: Any = None
+        refuses(partial(model.get_text_embedding, nothing), "None as a text")
+        refuses(partial(model.get_query_embedding, nothing), "None as a query")
+        try:
+            empty = model.get_text_embedding("")
+        except Exception:
+            return
+        _close(model.get_text_embedding_batch(["gout", "", "gout"]), [twice[0], empty, twice[0]])
+
+    def test_a_cancelled_call_leaves_the_model_as_it_was(self) -> None:
+        """Before it began or while it runs."""
+        model = self.embedding()
+        before = model.get_query_embedding("gout")
+
+        async def cancel() -> list[float]:
+            for wait in (0.0, 0.001, 0.01):
+                task = asyncio.create_task(model.aget_query_embedding("fever"))
+                await asyncio.sleep(wait)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            return await model.aget_query_embedding("gout")
+
+        _close([asyncio.run(cancel())], [before])
 
     def test_a_pickle_is_small_and_works(self) -> None:
         """LlamaIndex pickles transformations for `num_workers` above 1."""

@@ -100,6 +100,21 @@ class IngestionSuite(ABC):
             asyncio.run(pipeline.arun(documents=list(documents)))
             self._exactly(store, documents)
 
+    def test_documents_without_text_lose_nothing_beside_them(self) -> None:
+        """Nor does a document that is given twice in one run, or a generator of documents."""
+        for cached in (True, False):
+            with self._pipeline(cached) as (pipeline, store):
+                documents = self._documents()
+                bare = [self.document(100, ""), self.document(101, " \n")]
+                given: Any = (one for one in [bare[0], *self._documents(), bare[1]])
+                pipeline.run(documents=given)
+                self._exactly(store, documents)
+                self._run(pipeline, [*self._documents(), *self._documents()])
+                self._exactly(store, documents)
+                documents[3] = self.document(3, "")
+                self._run(pipeline, [one.model_copy() for one in documents])
+                self._exactly(store, documents)
+
     # -- tools -----------------------------------------------------------------------------------
 
     def _documents(self) -> list[Document]:

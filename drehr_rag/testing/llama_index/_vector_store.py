@@ -2,7 +2,6 @@
 
 import asyncio
 import pickle
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,57 +11,31 @@ from threading import Event
 from typing import Any
 
 from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
-from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import BaseNode, TextNode
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
     MetadataFilters,
-    VectorStoreQuery,
     VectorStoreQueryMode,
 )
 
-from drehr_rag.integrations.llama_index import DrEhrEmbedding
-from drehr_rag.testing.hash_encoder import HashEncoder
 from drehr_rag.testing.llama_index._check import check, refuses, run_beside, wait_for
+from drehr_rag.testing.llama_index._odd_input import OddInput
 from drehr_rag.testing.llama_index._sample import MEANT, REACHING, WORDS, embedded, sample
 
-MODES = (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.SPARSE, VectorStoreQueryMode.HYBRID)
 MINE = {f"p1-{number}" for number in range(len(WORDS))}
 THEIRS = ["p2-0", "p2-4", "p3-1", "p2-document"]
 SELECTIONS: list[list[str] | None] = [None, [], THEIRS, ["p1-1", *THEIRS], ["nobody"]]
 """Node ids to select by."""
 
 
-class VectorStoreSuite(ABC):
+class VectorStoreSuite(OddInput):
     """Subclass it, name the subclass `Test…`, fill in the first two methods or more.
 
     Checked: nodes come back as they were; a store bound to a patient neither finds, writes nor
     deletes anybody else's, whatever it is asked; filters mean what they say; asynchronous twins
-    leave the event loop free; LlamaIndex's index works on top and can be saved.
+    leave the event loop free; LlamaIndex's index works on top and can be saved; odd input gives
+    the right result or an error.
     """
-
-    modes: tuple[VectorStoreQueryMode, ...] = MODES
-    """Those that the store has."""
-
-    @abstractmethod
-    def open_store(self, folder: Path) -> BasePydanticVectorStore:
-        """A new, empty store for everybody's nodes; its files, if any, in the folder."""
-
-    @abstractmethod
-    def bind(self, store: BasePydanticVectorStore, patient_id: str) -> BasePydanticVectorStore:
-        """The same store for one patient, as a request handler would get it."""
-
-    def close(self, store: BasePydanticVectorStore) -> None:
-        """Let go of it."""
-        return
-
-    def reopen(self, folder: Path, persisted: Path) -> BasePydanticVectorStore | None:
-        """The closed store, for everybody again; None if it cannot be saved."""
-        return None
-
-    def model(self) -> BaseEmbedding:
-        """The embedding model whose vectors the store takes."""
-        return DrEhrEmbedding(encoder=HashEncoder(dimension=32))
 
     # -- nodes ---------------------------------------------------------------------------------
 
@@ -318,47 +291,12 @@ class VectorStoreSuite(ABC):
 
     # -- tools -----------------------------------------------------------------------------------
 
-    @contextmanager
-    def _opened(self) -> Iterator[BasePydanticVectorStore]:
-        with TemporaryDirectory() as folder:
-            store = self.open_store(Path(folder) / "store")
-            try:
-                yield store
-            finally:
-                self.close(store)
-
-    @contextmanager
-    def _filled(self) -> Iterator[BasePydanticVectorStore]:
-        with self._opened() as store:
-            store.add(embedded(sample(), self.model()))
-            yield store
-
-    def _query(
-        self,
-        words: str,
-        *,
-        mode: VectorStoreQueryMode = VectorStoreQueryMode.DEFAULT,
-        top_k: int = 10,
-        **conditions: Any,
-    ) -> VectorStoreQuery:
-        return VectorStoreQuery(
-            query_str=words,
-            query_embedding=self.model().get_query_embedding(words),
-            mode=mode,
-            similarity_top_k=top_k,
-            **conditions,
-        )
-
     def _meant(self) -> list[tuple[MetadataFilters, set[str]]]:
         metadata = {node.node_id: node.metadata for node in sample()}
         return [
             (filters, {node_id for node_id, held in metadata.items() if meaning(held)})
             for filters, meaning in MEANT
         ]
-
-    def _held(self, store: BasePydanticVectorStore) -> set[str]:
-        ids = [node.node_id for node in sample()]
-        return {node.node_id for node in store.get_nodes(node_ids=[*ids, "new", "own", "bare"])}
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from drehr_rag.errors import (
     TracingRefused,
     UnknownName,
 )
-from drehr_rag.integrations.langchain import DrEhrRetriever
+from drehr_rag.integrations import llama_index
+from drehr_rag.integrations.langchain import DrEhrRetriever, DrEhrVectorStore
 from drehr_rag.testing import HashEncoder
 
 EVERYBODY = AllPatients(reason="test")
@@ -49,6 +50,30 @@ class TestStandard(RetrieversIntegrationTests):
     @property
     def retriever_query_example(self):
         return QUERY
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ({"mode": "mmr"}, "'hybrid', 'dense', 'lexical' or 'rrf'"),
+        ({"k": 10**7}, "at most 1,000,000"),
+        ({"since": "yesterday"}, "since is not a date"),
+        ({"until": ""}, "until is empty"),
+        ({"section": [1]}, "section"),
+        ({"index": "ehr.idx"}, r"not str: EhrIndex.open\(...\) opens a folder"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_told_when_it_is_made(few, option, reason):
+    with pytest.raises(ValidationError, match=reason):
+        DrEhrRetriever(**{"index": few, "scope": EVERYBODY, **option})
+
+
+def test_a_store_in_the_place_of_its_index_is_told_where_that_is(few):
+    for store in (DrEhrVectorStore(few), llama_index.DrEhrVectorStore(few, scope=EVERYBODY)):
+        with pytest.raises(ValidationError, match="is its index"):
+            DrEhrRetriever(index=store)
+        with pytest.raises(BadArgument, match="or client"):
+            llama_index.DrEhrRetriever(store, scope=EVERYBODY)
 
 
 # --- the same as the core

@@ -150,6 +150,57 @@ def test_metadata_stays_and_documents_need_nobody():
     assert not {p.id for p in splitter.split_documents([other])} & {p.id for p in pieces}
 
 
+def page(number=None, name=None, text="PLAN:\nThis page is left blank.", **metadata):
+    pages = {} if number is None else {"page": number}
+    return Document(
+        text, id=name, metadata={"note_id": "n1", "patient_id": "p1"} | pages | metadata
+    )
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page(0), page(1)],
+        [page(name="n1/0"), page(name="n1/1")],
+        [page(name="n1"), page(name="n1/1")],
+        [page(0), page(name="n1")],
+        [Document("Blank.", id="a"), Document("Blank.", id="b")],
+    ],
+    ids=["metadata", "ids", "the note and a page", "metadata and id", "no note"],
+)
+def test_two_pages_of_the_same_words_are_two(pages):
+    """In one call or one after the other, and the same again: neither takes the other's place."""
+    splitter = DrEhrTextSplitter(embedding())
+    pieces = splitter.split_documents(pages)
+    assert len({piece.id for piece in pieces}) == 2
+    assert [p for one in pages for p in splitter.split_documents([one])] == pieces
+    store = DrEhrVectorStore.open(":memory:", embedding=embedding(), scope=EVERYBODY)
+    for _ in range(2):
+        for one in pages:
+            store.add_documents(splitter.split_documents([one]))
+    assert store.get_by_ids([piece.id for piece in pieces]) == pieces
+    assert store.index.info()["chunks"] == 2
+    if "note_id" in pages[0].metadata:
+        assert {piece.metadata["note_id"] for piece in pieces} == {"n1"}
+        assert store.index.delete_notes(["n1"]) == 2
+
+
+def test_pages_that_nothing_tells_apart_are_one_or_refused():
+    splitter = DrEhrTextSplitter(embedding())
+    once, twice = splitter.split_documents([page(0)]), splitter.split_documents([page(0), page(0)])
+    assert twice == [*once, *once]
+    with pytest.raises(BadArgument, match=r"documents\[2\] differs from another of the same id"):
+        splitter.split_documents([page(name="n1"), page(7), page(8, name="n1")])
+
+
+def test_the_same_words_twice_in_a_note_stay_two_when_split_again():
+    note = "PLAN:\nRest. Fluids.\n\nPLAN:\nRest. Fluids.\n"
+    coarse, fine = DrEhrTextSplitter(embedding()), DrEhrTextSplitter(embedding(), target_tokens=1)
+    pieces = fine.split_documents(coarse.split_documents([Document(note, id="n1")]))
+    assert len({piece.id for piece in pieces}) == len(pieces) == 6
+    assert {piece.metadata["note_id"] for piece in pieces} == {"n1"}
+
+
 def test_a_piece_of_a_note_that_is_split_again_keeps_its_place():
     note = few_notes()[0]
     coarse, fine = DrEhrTextSplitter(embedding()), DrEhrTextSplitter(embedding(), target_tokens=3)

@@ -29,6 +29,7 @@ from drehr_rag.errors import (
     StoreError,
     StoreMissing,
     TracingRefused,
+    UnknownName,
 )
 from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrRetriever, DrEhrVectorStore
 from drehr_rag.testing import HashEncoder
@@ -629,8 +630,45 @@ async def test_as_retriever_in_every_way(ward):
     for wrong in ({"filter": {}}, {"search_type": "near"}):
         with pytest.raises((ValidationError, ValueError)):
             ward.as_retriever(**wrong)
-    with pytest.raises(TypeError, match="filter"):
-        ward.as_retriever(search_kwargs={"filter": {}}).invoke(QUERY)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"search_kwargs": {"filter": {}}}, "takes no 'filter'"),
+        ({"search_kwargs": {"mode": "dense"}}, "the mode is the store's own"),
+        ({"search_kwargs": {"lambda_mult": 0.5}}, "takes no 'lambda_mult'"),
+        ({"search_kwargs": {"k": 0}}, "k is how many"),
+        ({"search_kwargs": {"since": "yesterday"}}, "since is not a date"),
+        ({"search_kwargs": {"section": [1]}}, "section is a name"),
+        ({"search_kwargs": {"scope": "p1"}}, "whose notes"),
+        ({"search_type": "mmr", "search_kwargs": {"fetch_k": "3"}}, "fetch_k"),
+        ({"search_type": "mmr", "search_kwargs": {"lambda_mult": 3}}, "from 0 to 1"),
+        ({"search_type": "similarity_score_threshold"}, "score_threshold"),
+    ],
+)
+def test_what_a_retriever_cannot_search_by_is_told_when_it_is_made(ward, wrong, reason):
+    with pytest.raises((TypeError, ValueError), match=reason):
+        ward.as_retriever(**wrong)
+
+
+def test_scopes_and_modes_that_cannot_be_are_told_at_once(ward, tmp_path):
+    with pytest.raises(UnknownName, match="no retriever is called 'mmr'"):
+        DrEhrVectorStore(ward.index, mode="mmr")
+    for wrong, error in (({"mode": "mmr"}, UnknownName), ({"scope": "p1"}, ScopeRequired)):
+        with pytest.raises(error):
+            DrEhrVectorStore.open(tmp_path / "ehr.idx", embedding=ward.embeddings, **wrong)
+    assert not (tmp_path / "ehr.idx").exists()
+    p1 = DrEhrVectorStore(ward.index, scope=Patient("p1"))
+    with pytest.raises(ScopeError):
+        p1.as_retriever(scope=Patient("p2"))
+    with pytest.raises(ScopeError):
+        p1.as_retriever(search_kwargs={"scope": EVERYBODY})
+    words = DrEhrVectorStore(ward.index, mode="lexical")
+    with pytest.raises(ValueError, match="BM25 has no upper bound"):
+        words.as_retriever(
+            search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.5}
+        )
 
 
 async def test_a_retriever_cannot_leave_its_store_nor_its_keywords(ward):
@@ -857,7 +895,7 @@ def test_what_cannot_be_meant_is_named_with_its_remedy(few):
         store.similarity_search("gout", filter={"patient_id": "p1"})
     with pytest.raises(TypeError, match=r"takes no .mode.: .*the mode is the store.s own"):
         store.similarity_search("gout", mode="dense")
-    with pytest.raises(BadArgument, match="index is an EhrIndex, not str: DrEhrVectorStore"):
+    with pytest.raises(BadArgument, match=r"index is an EhrIndex, not str: EhrIndex.open"):
         DrEhrVectorStore("ehr.idx", scope=AllPatients(reason="test"))
     with pytest.raises(BadArgument, match=r"metadatas\[1\] is str, not a dict") as error:
         store.add_texts(["a", "b"], [{}, "Zebedee"])

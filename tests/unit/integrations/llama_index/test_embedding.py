@@ -11,13 +11,14 @@ import pytest
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.ingestion.pipeline import get_transformation_hash
-from llama_index.core.schema import TextNode
+from llama_index.core.schema import Document, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 from pydantic import ValidationError
 
+from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import BadArgument, EncoderMismatch, UnknownName
 from drehr_rag.integrations import _encoders
-from drehr_rag.integrations.llama_index import DrEhrEmbedding
+from drehr_rag.integrations.llama_index import DrEhrEmbedding, DrEhrNodeParser
 from drehr_rag.testing import HashEncoder
 
 TEXT = "heart failure"
@@ -206,6 +207,31 @@ def test_a_pickle_holds_the_name_and_not_the_weights(loads):
     assert again.to_dict() == embedding.to_dict()
 
 
+@pytest.mark.parametrize("component", [DrEhrEmbedding, DrEhrNodeParser])
+def test_what_an_encoder_was_loaded_with_is_in_the_pickle(component):
+    """The options that decide its vectors and its length, but no device."""
+    encoder = load_encoder("offline", max_tokens=32, device="cpu")
+    ours = component(encoder=encoder)
+    there = pickle.loads(pickle.dumps(ours))
+    assert there.encoder is not encoder
+    assert there.encoder.fingerprint == encoder.fingerprint
+    nodes = [TextNode(text="Gout and fever. " * 50)]
+    assert [n.text for n in there(nodes)] == [n.text for n in ours(nodes)]
+    own = component(encoder=encoder, encoder_options={"overflow": "error"})
+    assert own.encoder_options == {"max_tokens": 32, "overflow": "error"}
+
+
+def test_components_of_one_encoder_load_it_once_elsewhere(loads):
+    embedding = DrEhrEmbedding("hash", device="cpu")
+    parser = DrEhrNodeParser(encoder=embedding.encoder)
+    shipped = pickle.dumps((parser, embedding))
+    _encoders._loaded.cache_clear()
+    loads.clear()
+    there, other = pickle.loads(shipped)
+    assert there.encoder is other.encoder
+    assert loads == [("hash", {"device": "cpu"})]
+
+
 def test_another_model_under_the_same_name_is_refused(loads):
     encoder = HashEncoder(salt="other")
     encoder.name = "hash"
@@ -296,10 +322,11 @@ def test_many_texts_and_none():
 
 
 def test_two_worker_processes_give_the_same_vectors():
-    embedding = DrEhrEmbedding("offline", device="cpu")
-    nodes = [TextNode(text=text, id_=text) for text in ("gout", "stroke", "fever", "chest pain")]
-    pipeline = IngestionPipeline(transformations=[embedding], disable_cache=True)
-    found = pipeline.run(nodes=[node.model_copy() for node in nodes], num_workers=2)
-    expected = embedding.get_text_embedding_batch([node.text for node in nodes])
-    by_id = {node.node_id: node.embedding for node in found}
-    assert np.allclose([by_id[node.node_id] for node in nodes], expected, atol=0.02)
+    encoder = load_encoder("offline", device="cpu", max_tokens=32)
+    embedding, parser = DrEhrEmbedding(encoder=encoder), DrEhrNodeParser(encoder=encoder)
+    texts = ["gout", "stroke", "fever " * 50, "chest pain"]
+    pipeline = IngestionPipeline(transformations=[parser, embedding], disable_cache=True)
+    found = pipeline.run(documents=[Document(text=text) for text in texts], num_workers=2)
+    expected = embedding.get_text_embedding_batch([node.text for node in found])
+    assert len(found) > len(texts)
+    assert np.allclose([node.embedding for node in found], expected, atol=0.02)

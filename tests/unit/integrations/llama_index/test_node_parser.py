@@ -132,6 +132,23 @@ def test_half_a_surrogate_pair_is_a_clear_error():
     assert "secret" not in str(error.value)
 
 
+def test_two_pages_of_the_same_words_are_two():
+    pages = [document(name="n1/0", note_id="n1"), document(name="n1/1", note_id="n1")]
+    nodes = parser()(pages)
+    assert len({node.node_id for node in nodes}) == len(nodes) == 4
+    assert [node.ref_doc_id for node in nodes] == ["n1/0", "n1/0", "n1/1", "n1/1"]
+    assert [node for one in pages for node in parser()([one])] == nodes
+
+
+def test_pages_that_nothing_tells_apart_are_one_or_refused():
+    once, twice = parser()([document()]), parser()([document(), document()])
+    assert twice == [*once, *once]
+    with pytest.raises(BadArgument, match="document 'n1' differs from another of the same id"):
+        parser()([document(page=0), document(name="n2"), document(page=1)])
+    with pytest.raises(BadArgument, match="same id"):
+        parser(id_func=lambda number, source: "x")([document()])
+
+
 def test_many_documents_at_once():
     nodes = parser()([document(name=f"n{i}") for i in range(10_000)])
     assert len({node.node_id for node in nodes}) == 20_000

@@ -19,7 +19,8 @@ from llama_index.core.schema import (
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.integrations.llama_index._nodes import KEY, to_chunk, to_node
-from drehr_rag.types import Chunk
+from drehr_rag.notes.chunkers._chunk import make_chunk
+from drehr_rag.types import Chunk, Note
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 values = st.recursive(
@@ -198,3 +199,14 @@ def test_a_loop_in_the_metadata_is_refused():
 def test_an_object_behind_an_index_node_comes_back():
     node = IndexNode(id_="n", index_id="i", text="x", obj=TextNode(id_="other", text="behind"))
     assert to_node(to_chunk(node)) == node
+
+
+def test_a_node_is_changed_without_changing_the_chunk_it_was_made_of():
+    """Lists and dicts in the metadata are copied; text and numbers need not be."""
+    note = Note(note_id="n1", patient_id="p1", text="Gout.", metadata={"codes": ["M10"], "n": 1})
+    chunk = make_chunk(note, 0, 0, 5, settings={})
+    found = to_node(chunk)
+    found.metadata["codes"].append("I50")
+    found.metadata["n"] = 2
+    assert chunk.metadata == note.metadata == {"codes": ["M10"], "n": 1}
+    assert to_node(chunk).metadata["codes"] == ["M10"]

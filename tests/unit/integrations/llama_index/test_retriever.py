@@ -124,12 +124,31 @@ def test_bad_questions_are_clear_errors(index):
             retriever.retrieve(words)
         with pytest.raises(BadArgument, match="query"):
             retriever.retrieve_grouped(words)
-    with pytest.raises(BadArgument, match="whole number"):
-        DrEhrRetriever(index, scope=Patient("p01"), similarity_top_k=0).retrieve("gout")
-    with pytest.raises(UnknownName, match="no retriever"):
-        DrEhrRetriever(index, scope=Patient("p01"), mode="mmr").retrieve("gout")
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ({"similarity_top_k": 0}, "similarity_top_k is .* a whole number from 1 up"),
+        ({"similarity_top_k": "3"}, "similarity_top_k"),
+        ({"mode": "mmr"}, "no retriever is called 'mmr'"),
+        ({"mode": None}, "no retriever"),
+        ({"since": "yesterday"}, "since is not a date"),
+        ({"until": ""}, "until is empty"),
+        ({"section": [1]}, "section is a name"),
+        ({"note_type": 7}, "note_type is a list"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_told_when_it_is_made(index, option, reason):
+    with pytest.raises(BadArgument, match=reason):
+        DrEhrRetriever(index, scope=Patient("p01"), **option)
+
+
+def test_an_unknown_option_is_an_error(index):
     with pytest.raises(TypeError):
         DrEhrRetriever(index, scope=Patient("p01"), patientid="p02")
+    with pytest.raises(UnknownName):
+        DrEhrRetriever(index, scope=Patient("p01"), mode="")
 
 
 def test_it_stays_in_its_process(index):

@@ -598,3 +598,23 @@ def test_either_framework_reads_the_other_s_metadata():
             "a": given,
             "b": given,
         }
+
+
+@pytest.mark.parametrize("mode", ["default", "hybrid", "sparse", "text_search"])
+@pytest.mark.parametrize("words", ["", "  ", "?!"])
+def test_an_empty_query_is_called_that_through_an_index_on_top(full, mode, words):
+    """LlamaIndex makes no vector of an empty query, and would make one of a blank one."""
+    index = VectorStoreIndex.from_vector_store(full, embed_model=MODEL)
+    retriever = index.as_retriever(vector_store_query_mode=mode)
+    for call in (retriever.retrieve, lambda words: asyncio.run(retriever.aretrieve(words))):
+        with pytest.raises(BadArgument, match=r"the query (is empty|holds no letter)"):
+            call(words)
+
+
+def test_a_vector_alone_needs_no_words(full):
+    vector = MODEL.get_query_embedding("chest pain")
+    for words in (None, ""):
+        query = VectorStoreQuery(query_embedding=vector, query_str=words, similarity_top_k=3)
+        assert full.query(query).ids == full.query(ask(k=3)).ids
+    with pytest.raises(BadArgument, match="needs the query's vector"):
+        full.query(VectorStoreQuery())
