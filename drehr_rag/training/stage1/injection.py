@@ -11,9 +11,9 @@ from drehr_rag.training.stage1.breadth import Breadth
 from drehr_rag.training.stage1.mentions import Mention, Mentions
 from drehr_rag.training.stage1.ratios import Ratios
 
-LONGEST = 200
+SHORTEST, LONGEST = 2, 200
 """Characters of a term that is added: an encoder reads 16 tokens of an entity (PAPER.md §1), and
-some terminologies have definitions among their names."""
+some terminologies have definitions among their names, and single letters."""
 
 Kind = Literal["synonyms", "hypernyms", "related"]
 T = TypeVar("T")
@@ -104,7 +104,11 @@ class Injection:
     def _terms(self, concept: str) -> list[str]:
         """The names that may be added, the preferred first."""
         names = self.graph.synonyms(concept)
-        return [name for name in names if len(name) <= LONGEST and self.mentions.wanted(name)]
+        return [
+            name
+            for name in names
+            if SHORTEST <= len(name) <= LONGEST and self.mentions.wanted(name)
+        ]
 
 
 def _some(pool: list[T], most: int, chance: random.Random) -> list[T]:
