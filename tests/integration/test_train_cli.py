@@ -13,7 +13,9 @@ def place(tmp_path, monkeypatch):
     """A folder with a graph, `kg`, and notes, `notes.jsonl`."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "heart.csv").write_text(
-        "code,name,other,up\n1,Myocardial infarction,heart attack,2\n2,Heart disease,cardiac disease,\n"
+        "code,name,other,up\n"
+        "1,Myocardial infarction,heart attack,2\n"
+        "2,Heart disease,cardiac disease,\n"
     )
     columns = "id=code&term=name&synonyms=other&parent=up&prefix=D&parent_prefix=D"
     build_graph("kg", [f"heart.csv?{columns}"])
