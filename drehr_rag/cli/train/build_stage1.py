@@ -10,6 +10,7 @@ from drehr_rag.cli.train import _corpus as c
 from drehr_rag.errors import BadArgument
 from drehr_rag.generators import load_generator
 from drehr_rag.kg import StoredGraph
+from drehr_rag.training.corpus import SHORTEST
 from drehr_rag.training.stage1.breadth import BROADEST
 from drehr_rag.training.stage1.build import SHARE, build_stage1
 from drehr_rag.training.stage1.leave_out import LeaveOut
@@ -27,6 +28,7 @@ def command(
     constant: c.Constant = None,
     keep: c.Keep = None,
     cleaning: c.Cleaning = "dr_ehr",
+    shortest: c.Shortest = SHORTEST,
     terms: Annotated[
         bool, typer.Option("--terms/--no-terms", help="Look for the graph's terms.")
     ] = True,
@@ -97,6 +99,7 @@ def command(
         constant=constant,
         keep=keep,
         cleaning=cleaning,
+        shortest=shortest,
     )
     up, beside = (
         concepts_and_terms(hypernyms, "--hypernyms"),

@@ -19,6 +19,7 @@ from drehr_rag.training.stage1.breadth import BROADEST, Breadth
 from drehr_rag.training.stage1.injection import Injection
 from drehr_rag.training.stage1.leave_out import LeaveOut
 from drehr_rag.training.stage1.mentions import Mentions
+from drehr_rag.training.stage1.neighbours import Neighbours
 from drehr_rag.training.stage1.ratios import Ratios
 from drehr_rag.training.stage1.work import Denied, Stage1
 
@@ -81,10 +82,11 @@ def build_stage1(
     found = Mentions(graph, Matcher.of(graph, boundaries=boundaries), left_out)
     known = Abbreviations(lists, least=share) if lists or own_definitions else None
     abbreviating = Abbreviating(found, known, generator) if known or generator else None
+    around = Neighbours(graph, found, Breadth(graph, broadest), left_out.relations)
     work = Stage1(
         found if terms else None,
         abbreviating,
-        Injection(graph, ratios, found, Breadth(graph, broadest), left_out.relations),
+        Injection(around, ratios),
         denied,
         seed,
     )
