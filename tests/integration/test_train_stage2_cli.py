@@ -40,7 +40,7 @@ def test_build_stage2_with_a_model(run, tmp_path, notes):
         again, _, _ = run("train", "build-stage2", *options)
         assert (again, len(server.prompts)) == (0, asked)
     examples = list(read_examples(output))
-    assert len(examples) > 2
+    assert len(examples) > 1
     assert {example.entities for example in examples} == {("heart failure", "furosemide")}
     for line in ("requests", "entities: diagnosis", "refused: says there is none", "examples"):
         assert line in out
@@ -56,18 +56,20 @@ def test_the_guard_in_a_build_and_alone(run, tmp_path, notes):
         build = ("train", "build-stage2", "--notes", notes, "--llm-url", server.url, "--json")
         guard = ("--against", "ward", "--held-out", held)
         _, out, _ = run(*build, "--output", output, *guard)
-        assert json.loads(out)["examples"] == 0
-        assert server.prompts == []
+        left = list(read_examples(output))  # the end of a note, too short to be told from an idiom
+        assert [len(example.text.split()) for example in left] == [11]
+        assert json.loads(out)["counts"]["requests"] == len(server.prompts) == 3
         _, out, _ = run(*build, "--output", every, *guard, "--allow-leakage")
     manifest = json.loads(out)
     assert manifest["settings"]["allow_leakage"] is True
-    assert manifest["counts"]["held out, used all the same: copy"] == manifest["chunks"]
+    leaking = manifest["counts"]["held out, used all the same: copy"]
+    assert leaking == manifest["chunks"] - 1 > 20
     code, out, _ = run("train", "check", every, *guard, "--leaks", tmp_path / "leaks.jsonl")
     assert code == 1
-    assert f"{manifest['chunks']:,} by copy" in out
+    assert f"{leaking:,} by copy" in out
     assert "none of the 1 held-out ids occurs" in out
     leaks = [json.loads(line) for line in (tmp_path / "leaks.jsonl").read_text().splitlines()]
-    assert len(leaks) == manifest["chunks"]
+    assert len(leaks) == leaking
     assert set(leaks[0]) == {"idx", "held_out", "kind", "overlap", "source"}
     code, out, _ = run("train", "check", every, *guard, "--allow-leakage", "--json")
     assert (code, json.loads(out)["checked"]) == (0, manifest["chunks"])

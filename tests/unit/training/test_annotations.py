@@ -1,4 +1,4 @@
-"""People's labels: each source is read, and a label goes only to chunks that it is known to be of."""
+"""People's labels: each source is read; a label goes only to chunks that it is known to be of."""
 
 import gzip
 import json
@@ -20,7 +20,8 @@ LONG = " ".join(f"word{i}" for i in range(150))
 
 def vaers(folder, year="2000", text="Fever & rash ½ hour after vaccination"):
     place = folder / f"{year}VAERSData.zip"
-    data = f'VAERS_ID,STATE,SYMPTOM_TEXT\r\n1,TX,"{text}"\r\n2,,"{LONG} Dyspnoea then"\r\n3,,\r\n4,,x y\r\n'
+    rows = [f'1,TX,"{text}"', f'2,,"{LONG} Dyspnoea then"', "3,,", "4,,x y", ""]
+    data = "\r\n".join(["VAERS_ID,STATE,SYMPTOM_TEXT", *rows])
     terms = (
         "VAERS_ID,SYMPTOM1,V1,SYMPTOM2,V2,SYMPTOM3,V3,SYMPTOM4,V4,SYMPTOM5,V5\n"
         "1,Pyrexia,8,Rash,8,Pain,8,Chills,8,Cough,8\n1,Pyrexia,8,Malaise,8,,,,,,\n"
@@ -74,7 +75,7 @@ def test_an_archive_that_is_none(tmp_path, damage):
         place.write_text("VAERS_ID")
     elif damage == "empty":
         zipfile.ZipFile(place, "w").close()
-    with pytest.raises(TrainingError, match="2000VAERSData.zip"):
+    with pytest.raises(TrainingError, match=r"2000VAERSData\.zip"):
         list(read_annotations(f"vaers:{place}"))
 
 
