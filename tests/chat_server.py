@@ -9,7 +9,10 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 7}
 
 
 class ChatServer(ThreadingHTTPServer):
-    """`say(prompt, number)` gives the reply's text, a status (int), or bytes sent as they are."""
+    """`say(prompt, number)` gives the reply's text, a status (int), or bytes sent as they are.
+
+    Or a choice (dict) as a server sends it; or None: the connection breaks off.
+    """
 
     daemon_threads = True
 
@@ -29,11 +32,16 @@ class _Handler(BaseHTTPRequestHandler):
         server.bodies.append(body)
         server.prompts.append(body["messages"][0]["content"])
         said = server.say(server.prompts[-1], len(server.prompts))
+        if said is None:
+            self.close_connection = True
+            self.connection.close()
+            return None
         if isinstance(said, int):
             return self._send(said, {"error": server.prompts[-1]})
         if isinstance(said, bytes):
             return self._send(200, said)
-        reply = {"choices": [{"message": {"content": said}}]}
+        choice = said if isinstance(said, dict) else {"message": {"content": said}}
+        reply = {"choices": [choice]}
         return self._send(200, reply | ({"usage": server.usage} if server.usage else {}))
 
     def _send(self, status, content):

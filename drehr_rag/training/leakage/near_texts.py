@@ -1,7 +1,7 @@
 """Held-out texts, to be asked which of them a text resembles: MinHash finds, counting confirms."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -24,6 +24,10 @@ pox"), whatever share of a short text they are."""
 
 COMMON = 3
 """Notes of the held-out ones from which on a shingle that they share is said to be a template's."""
+
+SHORT = 50
+"""Words of a text below which it is compared once more, joined with its note's other short ones:
+a benchmark may be cut into sections of a few words, of which a chunk of 100 holds many."""
 
 PERMUTATIONS = 64
 """MinHash values of a text, each a band of its own: a pair with Jaccard similarity s is found with
@@ -75,8 +79,12 @@ class NearTexts:
         self._rows: list[int] = []
         self._equal: dict[int, int] = {}
         self._digest = sha256()
+        short: dict[tuple[str, str], list[tuple[int, Sequence[str]]]] = {}
         for text in texts:
-            self._add(text)
+            self._add(text, short)
+        for parts in short.values():
+            if len(parts) > 1:
+                self._index_words(parts[0][0], [word for _, words in parts for word in words])
         if not self._held:
             raise TrainingError("no text is held out: there is nothing to compare with")
         self._common = self._in_several_notes()
@@ -117,7 +125,9 @@ class NearTexts:
         held = self._held[row]
         return Resemblance(held.key, held.source, overlap, template)
 
-    def _add(self, held: HeldOut) -> None:
+    def _add(
+        self, held: HeldOut, short: dict[tuple[str, str], list[tuple[int, Sequence[str]]]]
+    ) -> None:
         words = words_of(held.text)
         if not words:
             return
@@ -125,6 +135,11 @@ class NearTexts:
         self._digest.update(f"{held.key}\n{held.text}\n".encode(errors="surrogatepass"))
         self._held.append(HeldOut(held.key, held.note_id, "", held.source))
         self._equal.setdefault(digest(words), row)
+        self._index_words(row, words)
+        if len(words) < SHORT:
+            short.setdefault((held.source, held.note_id), []).append((row, words))
+
+    def _index_words(self, row: int, words: Sequence[str]) -> None:
         for part in windows(words):
             own = shingles(part)
             if len(own) >= LEAST:

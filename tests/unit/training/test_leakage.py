@@ -76,6 +76,13 @@ def test_a_held_out_note_need_not_be_cut():
     assert near.find(" ".join([*text(300).split(), *NOTE[100:250]])).held_out == "n1"
 
 
+def test_a_benchmark_that_is_cut_into_sections_of_a_few_words():
+    parts = [held("n1", " ".join(NOTE[i : i + 9]), i) for i in range(0, 180, 9)]
+    near = NearTexts(parts)
+    assert all(near.find(" ".join(NOTE[i : i + 100])) for i in range(0, 81, 8))
+    assert near.find(text(100)) is None
+
+
 def test_windows_reach_the_end():
     for count in (1, LONGEST, LONGEST + 1, 333, 1000):
         parts = list(windows(VOCABULARY[:count]))
