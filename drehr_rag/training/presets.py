@@ -29,6 +29,7 @@ PRESETS = {
         positives=16,
         batch=32,
         steps=800,
+        bf16=None,
     ),
 }
 """Positives of a chunk, chunks of a batch and epochs are the table's for each model and stage.

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch.distributed as dist
 from transformers import TrainingArguments, set_seed
 
 from drehr_rag._extras import require
-from drehr_rag.encoders._sentence_encoder import best_device
+from drehr_rag.encoders._sentence_encoder import best_device, best_dtype
 from drehr_rag.errors import TrainingError
 from drehr_rag.training import manifest as m
 from drehr_rag.training._callbacks import COMPLETE, Progress
@@ -88,7 +88,10 @@ def train(
     folder = Path(output)
     _check_folder(folder, resume=resume)
     sources = [Source(ExampleFile(file), weight) for file, weight in examples]
-    cpu = (device or best_device()) == "cpu"
+    place = device or best_device()
+    cpu = place == "cpu"
+    if settings.bf16 is None:
+        settings = replace(settings, bf16=best_dtype("auto", place) == torch.bfloat16)
     set_seed(settings.seed)  # adapters begin with random numbers
     begun = trainable(model, settings)
     args = arguments(folder / CHECKPOINTS, settings, cpu=cpu, metric=None)
@@ -156,7 +159,7 @@ def _measured(
     found: list[Any] = [{}]
     if evaluator and args.process_index == 0:
         model.to(args.device)
-        with autocast(args.device, settings.bf16), torch.no_grad():
+        with autocast(args.device, bool(settings.bf16)), torch.no_grad():
             found = [dict(evaluator(model.encoder()))]
     if args.world_size > 1:
         dist.broadcast_object_list(found)

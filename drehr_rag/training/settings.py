@@ -48,6 +48,7 @@ class Settings:
         gather: Whether other processes' entities are negatives too.
         grouped: Whether a batch's chunks all come from one file of the mixture.
         bf16: Compute in bfloat16, keep weights in float32 (those beside adapters in bfloat16).
+            None: where the device is fast at it; what it came to stands in the manifest.
         checkpointing: Compute layers again on the way back, instead of keeping them.
         chunk: Texts that are encoded at a time with GradCache: memory grows with it and not with
             the batch. None: everything is kept for the way back, one forward pass fewer.
@@ -79,7 +80,7 @@ class Settings:
     mask: bool = True
     gather: bool = False
     grouped: bool = True
-    bf16: bool = False
+    bf16: bool | None = False
     checkpointing: bool = False
     chunk: int | None = None
     lora: Lora | None = None

@@ -97,7 +97,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
             cached=settings.chunk is not None,
             keep=settings.keep,
             backward=self.accelerator.backward,
-            autocast=partial(autocast, args.device, settings.bf16),
+            autocast=partial(autocast, args.device, bool(settings.bf16)),
         )
 
     def get_train_dataloader(self) -> DataLoader[dict[str, Item]]:
@@ -128,7 +128,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
         """By the evaluator, in the first process; all of them get its numbers."""
         found: list[Any] = [None]
         if self.evaluator and self.is_world_process_zero():
-            with autocast(self.args.device, self.settings.bf16):
+            with autocast(self.args.device, bool(self.settings.bf16)):
                 found = [dict(self.evaluator(self.model.encoder()))]
         if self.args.world_size > 1:
             dist.broadcast_object_list(found)
@@ -199,7 +199,7 @@ def arguments(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
         seed=settings.seed,
-        bf16=settings.bf16,
+        bf16=bool(settings.bf16),
         use_cpu=cpu,
         ddp_backend="gloo" if cpu and "WORLD_SIZE" in os.environ else None,
         ddp_broadcast_buffers=False,
