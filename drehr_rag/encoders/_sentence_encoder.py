@@ -240,12 +240,12 @@ def _read(
 
 def _positions(loaded: Any) -> int | None:
     """How many tokens there are positions for; RoBERTa counts its own from behind the padding's."""
-    positions: int | None
-    positions = getattr(getattr(loaded[0], "config", None), "max_position_embeddings", None)
+    config = getattr(loaded[0], "config", None)
+    positions: int | None = getattr(config, "max_position_embeddings", None)
     for name, module in loaded[0].named_modules():
         padding = getattr(module, "padding_idx", None)
         if positions and name.endswith("position_embeddings") and padding is not None:
-            return positions - padding - 1
+            return int(positions - padding - 1)
     return positions
 
 
