@@ -15,7 +15,7 @@ from drehr_rag.cli._options import pairs
 from drehr_rag.cli._show import console, plain, print_json
 from drehr_rag.notes.readers import Fields
 from drehr_rag.training.building import Progress, beside
-from drehr_rag.training.corpus import Corpus
+from drehr_rag.training.corpus import SHORTEST, Corpus
 from drehr_rag.training.outcomes import Tally
 from drehr_rag.training.split import Split
 
@@ -44,6 +44,9 @@ Keep = Annotated[
         metavar="COLUMN:PARTS/OF",
     ),
 ]
+Shortest = Annotated[
+    int, typer.Option(help="Words of a note below which it is dropped; the paper's 50.", min=0)
+]
 Cleaning = Annotated[str, typer.Option(help="dr_ehr or cliniq.")]
 Seed = Annotated[int, typer.Option(help="Of what is drawn by chance.")]
 
@@ -57,6 +60,7 @@ def corpus_of(
     constant: list[str] | None,
     keep: str | None,
     cleaning: str,
+    shortest: int = SHORTEST,
     metadata: tuple[str, ...] = (),
 ) -> Corpus:
     """The chunks that the options ask for; unreadable rows go to `NAME.rejects.jsonl`."""
@@ -66,6 +70,7 @@ def corpus_of(
         fields=Fields(pairs(column, "--column"), pairs(constant, "--set"), metadata),
         keep=Split.parse(keep) if keep else None,
         cleaning=cleaning,  # type: ignore[arg-type]  # the chunker refuses any other
+        shortest=shortest,
         rejects=beside(output, ".rejects.jsonl"),
     )
 

@@ -10,6 +10,8 @@ from drehr_rag.cli.train import _corpus as c
 from drehr_rag.errors import BadArgument
 from drehr_rag.generators import load_generator
 from drehr_rag.kg import StoredGraph
+from drehr_rag.training.corpus import SHORTEST
+from drehr_rag.training.stage1.breadth import BROADEST
 from drehr_rag.training.stage1.build import SHARE, build_stage1
 from drehr_rag.training.stage1.leave_out import LeaveOut
 from drehr_rag.training.stage1.ratios import Ratios, concepts_and_terms
@@ -26,6 +28,7 @@ def command(
     constant: c.Constant = None,
     keep: c.Keep = None,
     cleaning: c.Cleaning = "dr_ehr",
+    shortest: c.Shortest = SHORTEST,
     terms: Annotated[
         bool, typer.Option("--terms/--no-terms", help="Look for the graph's terms.")
     ] = True,
@@ -39,6 +42,9 @@ def command(
     related: Annotated[
         str, typer.Option(help="Related concepts and names of each; 0: none.", metavar="NxM")
     ] = "2x2",
+    broadest: Annotated[
+        int, typer.Option(help="Add no concept with more than so many below it; 0: any.", min=0)
+    ] = BROADEST,
     abbreviations: Annotated[
         Optional[list[Path]],  # noqa: UP045
         typer.Option(help="An inventory, the most trusted first; may be repeated."),
@@ -93,6 +99,7 @@ def command(
         constant=constant,
         keep=keep,
         cleaning=cleaning,
+        shortest=shortest,
     )
     up, beside = (
         concepts_and_terms(hypernyms, "--hypernyms"),
@@ -105,6 +112,7 @@ def command(
             StoredGraph(graph),
             output,
             ratios=Ratios(synonyms, *up, *beside),
+            broadest=broadest,
             terms=terms,
             boundaries=boundaries,  # type: ignore[arg-type]  # the matcher refuses any other
             leave_out=LeaveOut.read(*(leave_out or ()), default=default_leave_out),

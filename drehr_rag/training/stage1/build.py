@@ -15,9 +15,11 @@ from drehr_rag.protocols import Generator
 from drehr_rag.training.building import Progress, build
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.stage1.abbreviating import Abbreviating
+from drehr_rag.training.stage1.breadth import BROADEST, Breadth
 from drehr_rag.training.stage1.injection import Injection
 from drehr_rag.training.stage1.leave_out import LeaveOut
 from drehr_rag.training.stage1.mentions import Mentions
+from drehr_rag.training.stage1.neighbours import Neighbours
 from drehr_rag.training.stage1.ratios import Ratios
 from drehr_rag.training.stage1.work import Denied, Stage1
 
@@ -33,6 +35,7 @@ def build_stage1(
     output: str | Path,
     *,
     ratios: Ratios = PAPER,
+    broadest: int = BROADEST,
     terms: bool = True,
     boundaries: Boundaries = "words",
     leave_out: LeaveOut | None = None,
@@ -52,6 +55,7 @@ def build_stage1(
         graph: What is mentioned and added.
         output: `NAME.jsonl` or `NAME.jsonl.gz`.
         ratios: How much is added to each mention; by default the paper's.
+        broadest: Concepts with more than so many below them are not added; 0: no limit.
         terms: Whether the graph's terms are looked for; without, only abbreviations count.
         boundaries: Of terms; see `Matcher`.
         leave_out: What makes bad entities; by default the list that comes with the package.
@@ -78,16 +82,18 @@ def build_stage1(
     found = Mentions(graph, Matcher.of(graph, boundaries=boundaries), left_out)
     known = Abbreviations(lists, least=share) if lists or own_definitions else None
     abbreviating = Abbreviating(found, known, generator) if known or generator else None
+    around = Neighbours(graph, found, Breadth(graph, broadest), left_out.relations)
     work = Stage1(
         found if terms else None,
         abbreviating,
-        Injection(graph, ratios, found.kept, found.wanted),
+        Injection(around, ratios),
         denied,
         seed,
     )
     settings = {
         "stage": 1,
         "ratios": ratios.record(),
+        "broadest": broadest,
         "terms": terms,
         "boundaries": boundaries,
         "leave_out": left_out.checksum(),

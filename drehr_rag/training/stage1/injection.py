@@ -1,18 +1,14 @@
 """What the graph adds to a mention: other names, what is broader, what is related."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from drehr_rag.kg._keys import key_of
-from drehr_rag.protocols import KnowledgeGraph
 from drehr_rag.training.stage1.mentions import Mention
+from drehr_rag.training.stage1.neighbours import Neighbours
 from drehr_rag.training.stage1.ratios import Ratios
-
-LONGEST = 200
-"""Characters of a term that is added: an encoder reads 16 tokens of an entity (PAPER.md §1), and
-some terminologies have definitions among their names."""
 
 Kind = Literal["synonyms", "hypernyms", "related"]
 T = TypeVar("T")
@@ -32,25 +28,21 @@ class Injection:
     """Draws what is added.
 
     Attributes:
-        graph: Where from.
-        ratios: How much.
-        kept: Whether a concept may be added.
-        wanted: Whether a term may be added.
+        neighbours: What there is to add.
+        ratios: How much of it.
     """
 
-    graph: KnowledgeGraph
+    neighbours: Neighbours
     ratios: Ratios
-    kept: Callable[[str], bool]
-    wanted: Callable[[str], bool]
 
     def of(self, mention: Mention, chance: random.Random) -> Iterator[Added]:
         """What is added to a mention; the same for the same state of `chance`."""
         own = mention.concepts
         yield from self._synonyms(mention, chance)
-        up = [above for one in own for above in self.graph.hypernyms(one)]
+        up = [above for one in own for above in self.neighbours.above(one)]
         most = self.ratios.hypernyms, self.ratios.hypernym_terms
         yield from self._others("hypernyms", up, own, most, chance)
-        beside = [other for one in own for _, other in self.graph.related(one)]
+        beside = [other for one in own for other in self.neighbours.beside(one)]
         most = self.ratios.related, self.ratios.related_terms
         yield from self._others("related", beside, own, most, chance)
 
@@ -59,7 +51,7 @@ class Injection:
         first: dict[str, Added] = {}
         rest: dict[str, Added] = {}
         for concept in mention.concepts:
-            for number, term in enumerate(self._terms(concept)):
+            for number, term in enumerate(self.neighbours.terms(concept)):
                 pool = rest if number else first
                 pool.setdefault(key_of(term), Added("synonyms", term, concept))
         rest = {key: added for key, added in rest.items() if key not in first}
@@ -77,23 +69,17 @@ class Injection:
         most: tuple[int, int],
         chance: random.Random,
     ) -> Iterator[Added]:
-        """Of some concepts that have names, the preferred one, and others by chance."""
+        """Of some concepts, the preferred name, and others by chance."""
         most_concepts, most_terms = most
         if not (most_concepts and most_terms):
             return
-        named = [one for one in dict.fromkeys(concepts) if one not in own and self.kept(one)]
-        named = [one for one in named if self._terms(one)]
+        named = [one for one in dict.fromkeys(concepts) if one not in own]
         for concept in _some(named, most_concepts, chance):
-            preferred, *others = self._terms(concept)
+            preferred, *others = self.neighbours.terms(concept)
             yield Added(kind, preferred, concept)
             yield from (
                 Added(kind, term, concept) for term in _some(others, most_terms - 1, chance)
             )
-
-    def _terms(self, concept: str) -> list[str]:
-        """The names that may be added, the preferred first."""
-        names = self.graph.synonyms(concept)
-        return [name for name in names if len(name) <= LONGEST and self.wanted(name)]
 
 
 def _some(pool: list[T], most: int, chance: random.Random) -> list[T]:

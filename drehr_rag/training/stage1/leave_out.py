@@ -7,6 +7,8 @@ source SO              every concept whose id begins with SO:
 branch HP:0012823      a concept and all that is below it, and nowhere else
 concept DOID:4         a concept alone
 type Temporal Concept  every concept of this semantic type
+relation Excludes      what is related in this way is not added
+keep MESH:D011247      a concept that is not left out, whatever a line above says
 term history           a term, whatever it names
 ```
 """
@@ -23,7 +25,7 @@ from drehr_rag.errors import TrainingError, UnknownName
 from drehr_rag.kg import StoredGraph
 from drehr_rag.kg._keys import key_of
 
-KINDS = ("source", "branch", "concept", "type", "term")
+KINDS = ("source", "branch", "concept", "type", "relation", "keep", "term")
 
 Line = tuple[str, str]
 
@@ -36,6 +38,8 @@ class LeaveOut:
     branches: frozenset[str] = frozenset()
     concepts: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
+    relations: frozenset[str] = frozenset()
+    keep: frozenset[str] = frozenset()
     terms: frozenset[str] = frozenset()
 
     @classmethod
@@ -68,11 +72,15 @@ class LeaveOut:
             _own_ids(self.branches, graph),
             _own_ids(self.concepts, graph),
             self.types,
+            self.relations,
+            _own_ids(self.keep, graph),
             self.terms,
         )
 
     def drops(self, concept: str, graph: StoredGraph) -> bool:
         """Whether a concept is left out; `self` is `within` the graph."""
+        if concept in self.keep:
+            return False
         if concept in self.concepts or concept.partition(":")[0] in self.sources:
             return True
         if self.types and not self.types.isdisjoint(graph.semantic_types(concept)):

@@ -9,6 +9,9 @@ from drehr_rag.kg import Matcher, StoredGraph
 from drehr_rag.kg._keys import key_of
 from drehr_rag.training.stage1.leave_out import LeaveOut
 
+SHORTEST = 3
+"""Characters of a mention: what two letters mean, the abbreviations' inventories say."""
+
 ACRONYM = 6
 """Characters of an acronym at most."""
 
@@ -99,10 +102,10 @@ class Mentions:
         key = key_of(surface)
         if key in self._leave_out.terms:
             return Dropped(start, "a term that is left out")
+        if len(key) < SHORTEST:
+            return Dropped(start, "two characters")
         if acronym and not (surface == acronym and not shouted(text, start, end)):
             return Dropped(start, "an acronym in small letters, or among capitals")
-        if not acronym and len(key) < 3:
-            return Dropped(start, "two characters that are no acronym")
         concepts = self._of_term(number)
         if not concepts:
             return Dropped(start, "a concept that is left out")
