@@ -6,7 +6,8 @@ import os
 import pytest
 from vllm_server import serving, tiny_llama
 
-from drehr_rag.training.chat import Chat, Reply, Silence
+from drehr_rag.training.chat import Chat
+from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.examples import read_examples
 from drehr_rag.training.stage2.asking import TYPES
