@@ -19,14 +19,16 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
-from drehr_rag import __version__
 from drehr_rag._arguments import whole
-from drehr_rag._files import checksum, opened, written
-from drehr_rag.errors import BadArgument, TrainingError
-from drehr_rag.training.journal import Journal, differences
+from drehr_rag._files import checksum, written
+from drehr_rag.errors import TrainingError
+from drehr_rag.training.build_files import beside, finished, known_by_of
+from drehr_rag.training.journal import Journal
 from drehr_rag.training.ordered import AsyncWork, Work, concurrently, in_order
 from drehr_rag.training.outcomes import Outcome, Tally
 from drehr_rag.types import Chunk
+
+__all__ = ["PATIENCE", "Progress", "beside", "build", "build_async"]
 
 PATIENCE = 10
 """Chunks without an answer, one after the other, after which a build stops: the server is gone."""
@@ -71,8 +73,8 @@ def build(
         BadArgument: The output's name does not end in .jsonl or .jsonl.gz.
     """
     whole(workers, "workers", 1)
-    known_by = _known_by(settings, sources)
-    if (there := _finished(Path(output), known_by)) is not None:
+    known_by = known_by_of(settings, sources)
+    if (there := finished(Path(output), known_by)) is not None:
         return there
     with _Run(Path(output), known_by, patience, progress) as run:
         with closing(in_order(work, run.left(chunks), workers=workers)) as outcomes:
@@ -98,8 +100,8 @@ async def build_async(
     All else as for `build`.
     """
     whole(concurrency, "concurrency", 1)
-    known_by = _known_by(settings, sources)
-    if (there := _finished(Path(output), known_by)) is not None:
+    known_by = known_by_of(settings, sources)
+    if (there := finished(Path(output), known_by)) is not None:
         return there
     with _Run(Path(output), known_by, patience, progress) as run:
         async with aclosing(
@@ -108,18 +110,6 @@ async def build_async(
             async for idx, outcome in outcomes:
                 run.take(idx, outcome)
         return run.finish(account or {})
-
-
-def beside(output: Path, ending: str) -> Path:
-    """A further file of a build: `NAME.manifest.json` of `NAME.jsonl.gz`.
-
-    Raises:
-        BadArgument: The output's name does not end in .jsonl or .jsonl.gz.
-    """
-    stem = output.name.removesuffix(".gz")
-    if not stem.endswith(".jsonl") or stem == ".jsonl":
-        raise BadArgument(f"the output is NAME.jsonl or NAME.jsonl.gz, not {output.name!r}")
-    return output.with_name(stem.removesuffix(".jsonl") + ending)
 
 
 class _Run:
@@ -215,45 +205,3 @@ class _Run:
     def _tell(self) -> None:
         if self._progress:
             self._progress(self._tally)
-
-
-def _known_by(settings: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
-    """As it comes back from a file: a tuple is a list there, and would look like another build."""
-    given = {"drehr_rag": __version__, "settings": dict(settings), "sources": dict(sources)}
-    try:
-        known_by: dict[str, Any] = json.loads(json.dumps(given, allow_nan=False))
-    except (TypeError, ValueError):
-        raise BadArgument("the settings hold something that is no JSON value") from None
-    return known_by
-
-
-def _finished(output: Path, known_by: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The manifest of a build that has come to its end; None if there is none.
-
-    Raises:
-        TrainingError: The output is there, and is not of this build.
-    """
-    place = beside(output, ".manifest.json")
-    if beside(output, ".journal").exists() or not output.exists():
-        return None
-    if not place.exists():
-        raise TrainingError(f"{output} is there, without {place.name}: name another output")
-    manifest = _manifest(place)
-    there = {name: manifest.get(name) for name in known_by}
-    if there != known_by:
-        raise TrainingError(
-            f"{output} was built with other settings or notes ({differences(there, known_by)}): "
-            "name another output, or delete it"
-        )
-    return manifest
-
-
-def _manifest(place: Path) -> dict[str, Any]:
-    with opened(place, error=TrainingError) as file:
-        try:
-            manifest = json.load(file)
-        except (ValueError, RecursionError):
-            manifest = None
-    if not isinstance(manifest, dict):
-        raise TrainingError(f"{place} is no manifest: name another output")
-    return manifest

@@ -7,7 +7,6 @@ samples at a temperature, and gives back a reply that was cut, since half a list
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -16,6 +15,7 @@ from drehr_rag._arguments import whole
 from drehr_rag._retry import pause
 from drehr_rag._urls import checked_url
 from drehr_rag.errors import BadArgument, GeneratorError
+from drehr_rag.training.chat_replies import Reply, Silence, reply_of
 
 TEMPERATURE = 0.1
 """Of both stages' language models (PAPER.md §1)."""
@@ -33,32 +33,6 @@ CONCURRENCY = 32
 """Requests in flight: vLLM computes many at once."""
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the model wrote.
-
-    Attributes:
-        text: As it came.
-        cut: Whether it ended because it was too long.
-    """
-
-    text: str = field(repr=False)
-    cut: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Why there is no reply.
-
-    Attributes:
-        reason: Of a few kinds, without text.
-        passing: Whether a later try may do better: the server was busy, or not there.
-    """
-
-    reason: str
-    passing: bool
 
 
 class Chat:
@@ -156,7 +130,7 @@ class Chat:
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         async with self._gate:
             content = await self._patiently("POST", "chat/completions", body)
-        return content if isinstance(content, Silence) else _reply(content)
+        return content if isinstance(content, Silence) else reply_of(content)
 
     async def _only_model(self) -> str:
         content = await self._once("GET", "models", None)
@@ -205,18 +179,6 @@ class Chat:
             return answer.json()
         except (ValueError, RecursionError):
             return Silence("sent something that is not JSON", True)
-
-
-def _reply(content: Any) -> Reply | Silence:
-    try:
-        choice = content["choices"][0]
-        text = choice["message"]["content"]
-        cut = choice.get("finish_reason") == "length"
-    except (KeyError, IndexError, TypeError, AttributeError):
-        text = None
-    if not isinstance(text, str):
-        return Silence("sent a reply without text", False)
-    return Reply(text.encode(errors="ignore").decode(), cut)  # no half of a surrogate pair
 
 
 def _seconds(text: str) -> float | None:

@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+from copy import deepcopy
 
 import pytest
 from vllm_server import serving, tiny_llama
 
-from drehr_rag.training.chat import Chat, Reply, Silence
+from drehr_rag.training.chat import Chat
+from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.examples import read_examples
 from drehr_rag.training.stage2.asking import TYPES
 from drehr_rag.training.stage2.build import build_from_model
 from drehr_rag.training.stage2.entities import why_not
+from drehr_rag.training.stage2.json_replies import SCHEMA
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,6 +46,15 @@ def notes(tmp_path):
     return file
 
 
+@pytest.fixture(autouse=True)
+def short_replies(monkeypatch):
+    """Each byte is a token of this model, and it never stops by itself: bound it narrowly."""
+    schema = deepcopy(dict(SCHEMA))
+    listed = schema["properties"]["entities"]
+    listed.update(maxItems=2, items={"type": "string", "pattern": "^[a-z ]{5,20}$"})
+    monkeypatch.setattr("drehr_rag.training.stage2.asking.SCHEMA", schema)
+
+
 def built(url, notes, output, form, max_tokens):
     async def build():
         async with Chat(url, concurrency=4, max_tokens=max_tokens) as chat:
@@ -52,7 +64,7 @@ def built(url, notes, output, form, max_tokens):
     return asyncio.run(build())
 
 
-@pytest.mark.parametrize(("form", "max_tokens"), [("bullets", 200), ("json", 2400)])
+@pytest.mark.parametrize(("form", "max_tokens"), [("bullets", 200), ("json", 400)])
 def test_what_it_writes_adds_up(url, notes, tmp_path, form, max_tokens):
     manifest = built(url, notes, tmp_path / "out.jsonl", form, max_tokens)
     examples = list(read_examples(tmp_path / "out.jsonl"))
@@ -67,12 +79,8 @@ def test_what_it_writes_adds_up(url, notes, tmp_path, form, max_tokens):
     assert sum(len(example.entities) for example in examples) <= kept
     assert not any(why_not(entity) for example in examples for entity in example.entities)
     assert not any("server" in reason for reason in manifest["failures"])
-    if form == "json":  # bounded by its schema, each reply is whole and fits it
-        assert not {reason.partition(": ")[2] for reason in manifest["failures"]} & {
-            "not JSON",
-            "cut within its JSON",
-            "JSON of another form",
-        }
+    if form == "json":
+        assert manifest["failures"] == {}
 
 
 def test_a_cut_reply_and_a_refused_one(url):

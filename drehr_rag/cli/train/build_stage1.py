@@ -7,6 +7,7 @@ import typer
 
 from drehr_rag.cli import _options as o
 from drehr_rag.cli.train import _corpus as c
+from drehr_rag.cli.train import _guard as g
 from drehr_rag.errors import BadArgument
 from drehr_rag.generators import load_generator
 from drehr_rag.kg import StoredGraph
@@ -78,6 +79,11 @@ def command(
             help="Leave out what the package's own list names.",
         ),
     ] = True,
+    held_out: g.HeldOutFile = None,
+    against: g.Against = None,
+    threshold: g.Threshold = g.DEFAULT,
+    templates: g.Templates = "drop",
+    allow: g.Allow = False,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     seed: c.Seed = 0,
     json: o.Json = False,
@@ -122,6 +128,8 @@ def command(
             generator=generator,
             denied=denied,  # type: ignore[arg-type]  # build_stage1 refuses any other
             seed=seed,
+            guard=g.guard_of(held_out, against, threshold, templates),
+            allow_leakage=allow,
             workers=workers,
             progress=progress,
         )

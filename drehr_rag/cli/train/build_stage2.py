@@ -12,6 +12,7 @@ from drehr_rag.cli.train import _corpus as c
 from drehr_rag.cli.train import _guard as g
 from drehr_rag.errors import BadArgument
 from drehr_rag.training.chat import CONCURRENCY, MAX_TOKENS, TEMPERATURE, Chat
+from drehr_rag.training.corpus import SHORTEST
 from drehr_rag.training.stage2.annotated import AnnotatedCorpus
 from drehr_rag.training.stage2.build import build_from_annotations, build_from_model
 
@@ -50,6 +51,7 @@ def command(
     constant: c.Constant = None,
     keep: c.Keep = None,
     cleaning: c.Cleaning = "dr_ehr",
+    shortest: c.Shortest = SHORTEST,
     held_out: g.HeldOutFile = None,
     against: g.Against = None,
     threshold: g.Threshold = g.DEFAULT,
@@ -90,6 +92,7 @@ def command(
                 constant=constant,
                 keep=keep,
                 cleaning=cleaning,
+                shortest=shortest,
             )
             chat = Chat(
                 llm_url or "",

@@ -56,6 +56,10 @@ class Resemblance:
 class NearTexts:
     """An index of held-out texts.
 
+    Attributes:
+        threshold: As given.
+        sha256: Over ids and texts, one after the other: what a manifest knows them by.
+
     Args:
         texts: What is held out.
         threshold: The least share that makes two texts alike.
@@ -78,7 +82,7 @@ class NearTexts:
         self._sets: list[Shingles] = []
         self._rows: list[int] = []
         self._equal: dict[int, int] = {}
-        self._digest = sha256()
+        self.sha256 = ""
         short: dict[tuple[str, str], list[tuple[int, Sequence[str]]]] = {}
         for text in texts:
             self._add(text, short)
@@ -93,11 +97,6 @@ class NearTexts:
     def counts(self) -> dict[str, int]:
         """How many texts are held out for what."""
         return dict(Counter(held.source for held in self._held))
-
-    @property
-    def sha256(self) -> str:
-        """Over ids and texts: what a manifest knows them by."""
-        return self._digest.hexdigest()
 
     def find(self, text: str) -> Resemblance | None:
         """The one that the text resembles most, a copy before a template; None if it is like none.
@@ -132,7 +131,8 @@ class NearTexts:
         if not words:
             return
         row = len(self._held)
-        self._digest.update(f"{held.key}\n{held.text}\n".encode(errors="surrogatepass"))
+        known = f"{self.sha256}\n{held.key}\n{held.text}".encode(errors="surrogatepass")
+        self.sha256 = sha256(known).hexdigest()
         self._held.append(HeldOut(held.key, held.note_id, "", held.source))
         self._equal.setdefault(digest(words), row)
         self._index_words(row, words)

@@ -14,6 +14,8 @@ from drehr_rag.kg.matcher import Boundaries
 from drehr_rag.protocols import Generator
 from drehr_rag.training.building import Progress, build
 from drehr_rag.training.corpus import Corpus
+from drehr_rag.training.leakage.guard import Guard
+from drehr_rag.training.leakage.holding import Guarded, leakage_settings
 from drehr_rag.training.stage1.abbreviating import Abbreviating
 from drehr_rag.training.stage1.breadth import BROADEST, Breadth
 from drehr_rag.training.stage1.injection import Injection
@@ -45,6 +47,8 @@ def build_stage1(
     generator: Generator | None = None,
     denied: Denied = "keep",
     seed: int = 0,
+    guard: Guard | None = None,
+    allow_leakage: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -65,6 +69,8 @@ def build_stage1(
         generator: A language model that is asked for each chunk's abbreviations.
         denied: What becomes of entities that a chunk only denies: `keep`, `negatives` or `drop`.
         seed: Of what is drawn by chance.
+        guard: Chunks that it finds are left out, and counted.
+        allow_leakage: Use them all the same; the manifest says so.
         workers: Processes.
         progress: Called for every chunk.
 
@@ -103,6 +109,7 @@ def build_stage1(
         "denied": denied,
         "seed": seed,
         "corpus": corpus.settings,
+        **leakage_settings(guard, allow_leakage),
     }
     sources = {
         **corpus.checksums(),
@@ -111,7 +118,7 @@ def build_stage1(
     }
     return build(
         corpus,
-        work,
+        Guarded(work, guard, allow_leakage),
         output,
         settings=settings,
         sources=sources,

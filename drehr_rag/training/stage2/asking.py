@@ -9,7 +9,8 @@ from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from drehr_rag.errors import BadArgument, UnknownName
-from drehr_rag.training.chat import Chat, Reply, Silence
+from drehr_rag.training.chat import Chat
+from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.examples import Example
 from drehr_rag.training.masking import text_key
 from drehr_rag.training.outcomes import Outcome

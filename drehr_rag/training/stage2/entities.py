@@ -87,6 +87,8 @@ def why_not(entity: str) -> str | None:
     """Why a cleaned item is no entity; None if it is one."""
     if not any(character.isalpha() for character in entity):
         return "without a letter"
+    if not entity.isprintable():
+        return "with control characters"
     if NO_ENTITY.fullmatch(entity):
         return "says there is none"
     if entity.endswith(":"):

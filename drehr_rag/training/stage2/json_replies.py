@@ -39,7 +39,7 @@ def parse_json(reply: str, *, cut: bool = False) -> Parsed:
         cut: Whether it ended for its length.
     """
     try:
-        content = json.loads(reply)
+        content = json.loads(reply, strict=False)  # servers let control characters through
     except (ValueError, RecursionError):
         return Parsed(failure=CUT if cut else BROKEN)
     items = content.get("entities") if isinstance(content, dict) and len(content) == 1 else None

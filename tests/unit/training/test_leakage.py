@@ -1,7 +1,9 @@
 """Held-out chunks are found under any cutting; idioms, templates and other notes are told apart."""
 
+import asyncio
 import gzip
 import json
+import pickle
 import random
 import re
 
@@ -10,7 +12,10 @@ import pytest
 from drehr_rag.errors import BadArgument, NoteError, TrainingError, UnknownName
 from drehr_rag.training.examples import Example
 from drehr_rag.training.leakage import Guard, HeldOut, HeldOutIds, NearTexts, held_out_texts
+from drehr_rag.training.leakage.holding import Guarded, GuardedAsync
 from drehr_rag.training.leakage.shingles import LONGEST, shingles, windows, words_of
+from drehr_rag.training.outcomes import Outcome
+from drehr_rag.types import Chunk
 
 RANDOM = random.Random(7)
 VOCABULARY = [f"word{i}" for i in range(4000)]
@@ -229,3 +234,39 @@ def test_the_same_whenever_it_is_asked(near):
     again = NearTexts([held("n1", " ".join(NOTE[i * 90 : i * 90 + 100]), i) for i in range(4)])
     chunks = [" ".join(NOTE[i : i + 100]) for i in range(0, 300, 20)]
     assert [near.find(c) for c in chunks] == [again.find(c) for c in chunks]
+
+
+# -- builds ----------------------------------------------------------------------------------------
+
+
+def work(chunk):
+    example = Example(idx=chunk.chunk_id, text=chunk.text, entities=("gout",))
+    return Outcome(example, {"entities": 1})
+
+
+async def awaited(chunk):
+    return work(chunk)
+
+
+@pytest.mark.parametrize("how", [Guarded, GuardedAsync])
+def test_a_guard_before_any_work(how, near):
+    def done(guarded, words):
+        found = guarded(Chunk("x_0", "x", None, 0, 1, words, words))
+        return asyncio.run(found) if how is GuardedAsync else found
+
+    inner = awaited if how is GuardedAsync else work
+    copy, guard = " ".join(NOTE[:100]), Guard(texts=near)
+    left_out = done(how(inner, guard), copy)
+    assert (left_out.example, left_out.failures) == (None, ("held out (copy)",))
+    assert left_out.counts == {"held out: copy": 1}
+    used = done(how(inner, guard, allow=True), copy)
+    assert used.counts == {"entities": 1, "held out, used all the same: copy": 1}
+    assert used.example.idx == "x_0"
+    for none in (done(how(inner, guard), text(100)), done(how(inner), copy)):
+        assert (none.counts, none.failures) == ({"entities": 1}, ())
+
+
+def test_a_guarded_work_can_be_sent_to_other_processes(near):
+    sent = pickle.loads(pickle.dumps(Guarded(work, Guard(texts=near))))
+    copy = " ".join(NOTE[50:150])
+    assert sent(Chunk("x_0", "x", None, 0, 1, copy, copy)).counts == {"held out: copy": 1}

@@ -14,7 +14,8 @@ from chat_server import chat_server
 from unit.training import stage2_child
 
 from drehr_rag.errors import BadArgument, GeneratorError, TrainingError, UnknownName
-from drehr_rag.training.chat import Chat, Reply, Silence
+from drehr_rag.training.chat import Chat
+from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.examples import read_examples
 from drehr_rag.training.leakage import Guard, HeldOutIds
 from drehr_rag.training.stage2.asking import TYPES, Asking
