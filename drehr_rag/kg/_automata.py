@@ -15,8 +15,8 @@ from drehr_rag._extras import require
 from drehr_rag.kg._csr import Ints
 from drehr_rag.kg._words import LEFT, PAIRS, as_text
 
-BLOCK = 2_000_000
-"""Terms of one automaton: 2.7 GB while it is built, 320 MB afterwards."""
+BLOCK = 1_000_000
+"""Terms of one automaton: 1.4 GB while it is built, 160 MB afterwards (`benchmarks.kg_scale`)."""
 
 Found = list[tuple[int, int, int]]
 """Begin, end and number of a term."""

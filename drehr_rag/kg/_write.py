@@ -14,8 +14,8 @@ from drehr_rag.kg._keys import hash_of
 from drehr_rag.kg._spool import Spool
 from drehr_rag.kg._texts import Texts, index_by_hash
 
-GATHERED = 1 << 20
-"""Rows of names that are copied at a time."""
+GATHERED = 1 << 16
+"""Rows of names that are copied at a time: some 40 MB of places for their bytes."""
 
 
 def write(spool: Spool, names: BinaryIO, folder: Path) -> dict[str, int]:
