@@ -87,6 +87,8 @@ def train(
     require("accelerate", extra="train")
     folder = Path(output)
     _check_folder(folder, resume=resume)
+    if not examples:
+        raise TrainingError("there are no examples: name at least one file")
     sources = [Source(ExampleFile(file), weight) for file, weight in examples]
     place = device or best_device()
     cpu = place == "cpu"
