@@ -1,4 +1,4 @@
-"""An invented task that a tiny random BERT can learn: each concept has two names that share nothing.
+"""An invented task that a tiny random BERT can learn: concepts with two names that share nothing.
 
 Chunks use the first name, queries the second; examples name both.
 """

@@ -1,4 +1,4 @@
-"""A training from files to a folder: it learns, is saved whole, and goes on where it was stopped."""
+"""A training from files to a folder: it learns, is saved whole, goes on where it was stopped."""
 
 import json
 from dataclasses import replace

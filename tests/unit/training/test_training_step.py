@@ -21,6 +21,14 @@ from drehr_rag.training.step import Step, item
 SETTINGS = replace(synonyms.SMALL, keep=0.7)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """In float64, moved from its beginning, with dropout."""
