@@ -30,9 +30,10 @@ from benchmarks.training_loss import _peak, _restarted_peak
 from drehr_rag.training.batches import Batch
 from drehr_rag.training.contrast import Contrast
 from drehr_rag.training.examples import Example
+from drehr_rag.training.loading import trainable
 from drehr_rag.training.losses import load_loss
 from drehr_rag.training.mixture import Mixture, Source
-from drehr_rag.training.model import TrainableEncoder, trainable
+from drehr_rag.training.model import TrainableEncoder
 from drehr_rag.training.settings import Settings
 from drehr_rag.training.step import BUCKET, Step, item
 

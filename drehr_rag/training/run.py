@@ -18,8 +18,9 @@ from drehr_rag.training._callbacks import COMPLETE, Progress
 from drehr_rag.training.card import write_card
 from drehr_rag.training.evaluating import Evaluator
 from drehr_rag.training.example_file import ExampleFile
+from drehr_rag.training.loading import trainable
 from drehr_rag.training.mixture import Mixture, Source
-from drehr_rag.training.model import TrainableEncoder, trainable
+from drehr_rag.training.model import TrainableEncoder
 from drehr_rag.training.settings import Settings
 from drehr_rag.training.trainer import ContrastiveTrainer, arguments, autocast
 

@@ -256,7 +256,7 @@ def _latest(numbers: dict[str, float]) -> str:
 
 def _typed(given: dict[str, str]) -> dict[str, Any]:
     """Values as the settings' types; `none` leaves one out."""
-    kinds = {field.name: str(field.type) for field in fields(Settings)}
+    kinds = {f.name: getattr(f.type, "__name__", str(f.type)) for f in fields(Settings)}
     found: dict[str, Any] = {}
     for name, text in given.items():
         kind = kinds.get(name, "")

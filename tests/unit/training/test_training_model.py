@@ -16,7 +16,7 @@ from unit.training import synonym_task as synonyms
 
 from drehr_rag import load_encoder
 from drehr_rag.errors import TrainingError
-from drehr_rag.training.model import trainable
+from drehr_rag.training.loading import trainable
 from drehr_rag.training.settings import Lora, Settings
 from drehr_rag.training.tokens import in_chunks
 

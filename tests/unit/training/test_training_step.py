@@ -13,9 +13,9 @@ from unit.training import synonym_task as synonyms
 from unit.training.tiny_bert import gradients
 
 from drehr_rag.training.contrast import Contrast
+from drehr_rag.training.loading import trainable
 from drehr_rag.training.losses import load_loss
 from drehr_rag.training.mixture import Mixture, Source
-from drehr_rag.training.model import trainable
 from drehr_rag.training.step import Step, item
 
 SETTINGS = replace(synonyms.SMALL, keep=0.7)
