@@ -11,6 +11,12 @@ examples.jsonl ── examples.py ──► Example (chunk, entities, concepts)
                                   contrast.py: similarities (B×U) ── losses/ ──► one number
 ```
 
-Nothing here imports torch by being imported with the package; `contrast`, `gather`, `grad_cache`
-and the modules of `losses` do when they are used.
+```text
+files ── example_file.py, mixture.py ──► batches of a step ── tokens.py, step.py ──► gradients
+                                          │ trainer.py (transformers' Trainer)
+run.py: train(…) ──► log.jsonl, checkpoints, evaluating.py ──► a folder, its manifest, its card
+```
+
+Nothing here imports torch by being imported with the package; `contrast`, `gather`, `grad_cache`,
+the modules of `losses`, and what trains (`model`, `step`, `trainer`, `run`) do when they are used.
 """

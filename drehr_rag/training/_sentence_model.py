@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from drehr_rag.encoders._complete import missing_parameters
 from drehr_rag.encoders._sentence_encoder import SentenceEncoder
 from drehr_rag.protocols import Encoder
 from drehr_rag.training._layers import checkpoint, freeze, scale_adapters, with_adapters
@@ -108,4 +109,5 @@ class SentenceTrainable(TrainableEncoder):
         self.network.prompts = {"query": known.query_prompt, "document": known.passage_prompt}
         self.network.default_prompt_name = None
         self.network.max_seq_length = known.max_tokens
-        self.network.save_pretrained(str(folder), create_model_card=False)
+        with missing_parameters(folder):  # for its silence
+            self.network.save_pretrained(str(folder), create_model_card=False)

@@ -36,10 +36,11 @@ PRESETS = {
 `tiny` is for all-MiniLM-L6-v2 on 2 cores, not from the paper."""
 
 MODELS = {
-    "dr-ehr-small": "dr-ehr-small:BAAI/bge-base-en-v1.5",
-    "dr-ehr-large": "nvidia/NV-Embed-v2",
+    "dr-ehr-small-stage1": "dr-ehr-small:BAAI/bge-base-en-v1.5",
+    "dr-ehr-large-stage1": "dr-ehr-large:nvidia/NV-Embed-v2",
+    "tiny": "offline",
 }
-"""What the paper starts stage 1 from; stage 2 starts from stage 1's result."""
+"""What a preset starts from (PAPER.md §1); stage 2 starts from stage 1's result."""
 
 
 def preset(name: str) -> Settings:

@@ -18,8 +18,9 @@ from drehr_rag.training._callbacks import COMPLETE, Progress
 from drehr_rag.training.card import write_card
 from drehr_rag.training.evaluating import Evaluator
 from drehr_rag.training.example_file import ExampleFile
+from drehr_rag.training.loading import trainable
 from drehr_rag.training.mixture import Mixture, Source
-from drehr_rag.training.model import TrainableEncoder, trainable
+from drehr_rag.training.model import TrainableEncoder
 from drehr_rag.training.settings import Settings
 from drehr_rag.training.trainer import ContrastiveTrainer, arguments, autocast
 
@@ -87,6 +88,8 @@ def train(
     require("accelerate", extra="train")
     folder = Path(output)
     _check_folder(folder, resume=resume)
+    if not examples:
+        raise TrainingError("there are no examples: name at least one file")
     sources = [Source(ExampleFile(file), weight) for file, weight in examples]
     place = device or best_device()
     cpu = place == "cpu"

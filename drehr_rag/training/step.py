@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 from drehr_rag.training.batches import Batch
 from drehr_rag.training.contrast import SHORTEST, Contrast
 from drehr_rag.training.grad_cache import Part, cached_backward
+from drehr_rag.training.losses._counts import at_least_single
 from drehr_rag.training.model import Embed, TrainableEncoder
 from drehr_rag.training.stopping import stop_unless_finite
 from drehr_rag.training.tokens import Tokens, in_chunks, on_device
@@ -104,7 +105,7 @@ class Step:
         """The initial model's embeddings, all passages and then all entities, as sorted."""
         with model.initial() as embed, self.autocast():
             chunks = [*one.tokens[PASSAGES].chunks, *one.tokens[ENTITIES].chunks]
-            return torch.cat([embed(on_device(c, self.device)).float() for c in chunks])
+            return at_least_single(torch.cat([embed(on_device(c, self.device)) for c in chunks]))
 
 
 def _back(tokens: Tokens, rows: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from drehr_rag.cli._options import Json, pairs
 from drehr_rag.cli._show import console, print_json
 from drehr_rag.cli.eval._options import bar, tell
 from drehr_rag.errors import BadArgument
-from drehr_rag.training.presets import PRESETS, preset
+from drehr_rag.training.presets import MODELS, PRESETS, preset
 from drehr_rag.training.settings import Settings
 
 Examples = Annotated[
@@ -26,10 +26,10 @@ Examples = Annotated[
 ]
 Output = Annotated[Path, typer.Option(help="New folder for the model.", metavar="DIR")]
 Model = Annotated[
-    str,
+    Optional[str],  # noqa: UP045
     typer.Option(
-        help="offline, a folder or hub id of a sentence-transformers model, dr-ehr-small:FOLDER "
-        "(CLS of any BERT), dr-ehr-large:FOLDER (NV-Embed).",
+        help="The preset's, or offline, a folder or hub id of a sentence-transformers model, "
+        "dr-ehr-small:FOLDER (CLS of any BERT), dr-ehr-large:FOLDER (NV-Embed).",
     ),
 ]
 Preset = Annotated[str, typer.Option("--preset", help=f"{', '.join(PRESETS)}.")]
@@ -106,7 +106,7 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
     def command(
         examples: Examples,
         output: Output,
-        model: Model = "offline",
+        model: Model = None,
         preset_name: Preset = "tiny",
         loss: Loss = None,
         variant: Variant = None,
@@ -149,9 +149,12 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
             variant=variant,
             more=setting,
         )
+        start = model or MODELS.get(preset_name)
+        if start is None:
+            raise BadArgument(f"{preset_name} goes on from stage 1's result: name it with --model")
         files = [weighted(one) for one in examples]
         run_training(
-            model, files, output, settings, evaluate, resume=resume, device=device, json=json
+            start, files, output, settings, evaluate, resume=resume, device=device, json=json
         )
 
     command.__doc__ = f"{summary}\n\n[bold]Example:[/bold] {example}"
@@ -253,7 +256,7 @@ def _latest(numbers: dict[str, float]) -> str:
 
 def _typed(given: dict[str, str]) -> dict[str, Any]:
     """Values as the settings' types; `none` leaves one out."""
-    kinds = {field.name: str(field.type) for field in fields(Settings)}
+    kinds = {f.name: getattr(f.type, "__name__", str(f.type)) for f in fields(Settings)}
     found: dict[str, Any] = {}
     for name, text in given.items():
         kind = kinds.get(name, "")

@@ -26,7 +26,7 @@ MEAN = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
 PROMPTS = {"prompts": {"query": "query: ", "document": "passage: "}, "default_prompt_name": None}
 
 
-def save_bert(folder, *, seed=0, words=WORDS):
+def save_bert(folder, *, seed=0, words=WORDS, spread=0.5):
     """A random BERT: 2 layers, 32 hidden units, a small vocabulary."""
     folder.mkdir(parents=True, exist_ok=True)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -39,7 +39,7 @@ def save_bert(folder, *, seed=0, words=WORDS):
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=512,
-        initializer_range=0.5,
+        initializer_range=spread,
     )
     transformers.BertModel(config).save_pretrained(folder)
     vocabulary = {word: i for i, word in enumerate([*special, *words])}

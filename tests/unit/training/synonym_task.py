@@ -1,4 +1,4 @@
-"""An invented task that a tiny random BERT can learn: each concept has two names that share nothing.
+"""An invented task that a tiny random BERT can learn: concepts with two names that share nothing.
 
 Chunks use the first name, queries the second; examples name both.
 """
@@ -17,14 +17,21 @@ FIRST = [f"{a}{b}" for a in "bdfg" for b in ("ao", "ei", "iu", "oa", "ue", "yo")
 SECOND = [f"{a}{b}" for a in "klmn" for b in ("ao", "ei", "iu", "oa", "ue", "yo")]
 
 SMALL = Settings(
-    positives=4, batch=8, steps=6, lr=5e-3, passage_tokens=24, entity_tokens=8, every=3, save_every=2
+    positives=4,
+    batch=8,
+    steps=6,
+    lr=5e-3,
+    passage_tokens=24,
+    entity_tokens=8,
+    every=3,
+    save_every=2,
 )
 
 
 def save_model(folder, *, pooling=None, prompts=None):
     """A random BERT of 2 layers that knows the task's words."""
     options = {"pooling": pooling} if pooling else {}
-    save_bert(folder, words=[*FIRST, *SECOND, *FILLER, ":", "query"])
+    save_bert(folder, words=[*FIRST, *SECOND, *FILLER, ":", "query"], spread=0.02)
     return add_modules(folder, prompts=prompts, **options)
 
 

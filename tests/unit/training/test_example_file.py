@@ -31,7 +31,9 @@ def test_a_byte_order_mark_blank_lines_and_no_last_new_line(pack, tmp_path):
 
 def test_a_line_that_cannot_be_used_is_named_without_its_text(tmp_path):
     file = tmp_path / "e.jsonl"
-    file.write_text('{"idx": "a", "text": "secret", "entities": ["x"]}\n{"idx": "b", "text": "secret"}\n')
+    file.write_text(
+        '{"idx": "a", "text": "secret", "entities": ["x"]}\n{"idx": "b", "text": "secret"}\n'
+    )
     with pytest.raises(TrainingError, match=r"e\.jsonl:2: entities") as problem:
         ExampleFile(file)
     assert "secret" not in str(problem.value)

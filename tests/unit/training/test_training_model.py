@@ -16,7 +16,7 @@ from unit.training import synonym_task as synonyms
 
 from drehr_rag import load_encoder
 from drehr_rag.errors import TrainingError
-from drehr_rag.training.model import trainable
+from drehr_rag.training.loading import trainable
 from drehr_rag.training.settings import Lora, Settings
 from drehr_rag.training.tokens import in_chunks
 
@@ -130,7 +130,7 @@ def test_frozen_layers_stay(tmp_path):
 
 def test_a_model_without_the_layers(tmp_path):
     synonyms.save_model(tmp_path / "bert")
-    with pytest.raises(TrainingError, match="no layers called q_proj, v_proj .* dense, key"):
+    with pytest.raises(TrainingError, match=r"no layers called q_proj, v_proj .* dense, key"):
         trainable(str(tmp_path / "bert"), Settings(lora=Lora()))
     with pytest.raises(TrainingError, match="cannot be trained here"):
         trainable(_pair(tmp_path), Settings())
@@ -154,6 +154,14 @@ def test_the_initial_model_is_still_there(lora, tmp_path):
         assert torch.equal(embed(features), before)
     assert model.training
     assert not torch.allclose(model.eval()(features), before)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

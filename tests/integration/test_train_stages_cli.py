@@ -1,0 +1,138 @@
+"""`drehr-rag train stage1` and `stage2` from the command line, and killed for real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+from unit.training import synonym_task as synonyms
+
+from drehr_rag import load_encoder
+
+SMALL = ["--steps", 4, "--batch", 6, "--positives", 3, "--no-bf16", "--device", "cpu"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    synonyms.save_model(tmp_path / "bert")
+    synonyms.example_file(tmp_path, 40)
+    synonyms.example_file(tmp_path, 30, seed=4, name="other.jsonl")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def files(place):
+    return ["--examples", place / "examples.jsonl.gz", "--model", place / "bert"]
+
+
+def test_train_and_load(run, place):
+    options = ["--examples", f"{place / 'other.jsonl'}=0.5", "--loss", "multi-similarity"]
+    options += ["--variant", "wang2019", "--keep", 0.1, "--blend", 0.5, "--grad-cache-chunk", 8]
+    options += ["--set", "freeze=0", "--set", "grouped=false", "--json"]
+    code, out, err = run(
+        "train", "stage1", *files(place), "--output", place / "m", *SMALL, *options
+    )
+    assert code == 0, err
+    made = json.loads(out)
+    assert made["steps"] == 4
+    encoder = load_encoder(str(place / "m"), device="cpu")
+    assert encoder.encode_queries(["kao"]).shape == (1, 32)
+    manifest = json.loads((place / "m" / "training_manifest.json").read_text())
+    settings = manifest["settings"]
+    assert settings["loss_options"] == {"variant": "wang2019"}
+    assert (settings["freeze"], settings["grouped"], settings["blend"]) == (0, False, 0.5)
+    assert [one["weight"] for one in manifest["examples"]] == [1.0, 0.5]
+    assert "base_model" in (place / "m" / "README.md").read_text()
+
+
+def test_stage_2_needs_the_model_of_stage_1(run, place):
+    options = ["--examples", place / "other.jsonl", "--preset", "dr-ehr-small-stage2"]
+    code, _, err = run("train", "stage2", *options, "--output", place / "m")
+    assert code == 2
+    assert "goes on from stage 1's result" in err
+
+
+def test_a_table_for_people_and_stage_2_from_stage_1(run, place):
+    code, out, err = run("train", "stage1", *files(place), "--output", place / "one", *SMALL)
+    assert code == 0, err
+    assert "4 steps" in out and "loss" in out
+    files2 = ["--examples", place / "other.jsonl", "--model", place / "one"]
+    code, out, err = run("train", "stage2", *files2, "--output", place / "two", *SMALL)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--preset", "huge"], "there are dr-ehr-small-stage1"),
+        (["--preset", "dr-ehr-small-stage2"], "train stage2"),
+        (["--loss", "hinge"], "hinge"),
+        (["--set", "colour=red"], "--set knows"),
+        (["--set", "freeze=some"], "--set freeze=some"),
+        (["--lr", "0"], "lr is 0"),
+        (["--loss", "multi-similarity", "--variant", "x"], "no variant is called 'x'"),
+        (["--variant", "released"], "the loss infonce takes temperature"),
+        (["--evaluate", "devset"], "needs the folder"),
+        (["--examples", "x.jsonl=y"], "FILE=WEIGHT"),
+        (["--examples", "nowhere.jsonl"], "cannot read"),
+        (["--examples", "other.jsonl=-1"], "weight"),
+        (["--resume"], "holds no training"),
+        (["--set", "freeze=9"], "freeze is 9 layers"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(options, said, run, place, monkeypatch):
+    monkeypatch.chdir(place)
+    code, _, err = run("train", "stage1", *files(place), "--output", "m", *SMALL, *options)
+    assert code in (1, 2)
+    assert "Traceback" not in err
+    assert said in err
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_to_the_same_bits(place):
+    """SIGKILL after a checkpoint, in the middle of what follows."""
+    whole, cut = place / "whole", place / "cut"
+    steps = 60
+    common = [*files(place), *SMALL, "--steps", steps, "--set", "save_every=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def command(output, *more):
+        words = [sys.executable, "-m", "drehr_rag.cli", "train", "stage1", *common, *more]
+        return [str(word) for word in [*words, "--output", output]]
+
+    done = subprocess.run(command(whole), env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with subprocess.Popen(command(cut), env=environment, stderr=subprocess.DEVNULL) as running:
+        while _steps(cut) < 5 and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    assert _steps(cut) < steps
+    again = subprocess.run(
+        command(cut, "--resume"), env=environment, capture_output=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert (cut / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
+    same = (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert same
+
+
+def _steps(folder: Path) -> int:
+    log = folder / "log.jsonl"
+    return len(log.read_text().splitlines()) if log.exists() else 0

@@ -1,0 +1,70 @@
+"""Two processes (gloo) train as one with the whole batch does."""
+
+import json
+import os
+import socket
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from unit.training import synonym_task as synonyms
+
+from drehr_rag.training.run import train
+
+pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+
+SETTINGS = replace(synonyms.SMALL, gather=True, grouped=False, steps=3, batch=6, lr=1e-3)
+
+
+def trained(folder, name, settings):
+    torch.set_num_threads(1)
+    files = [(folder / "examples.jsonl.gz", 1.0)]
+    options = {"device": "cpu", "tensorboard": False}
+    train(str(folder / "bert"), files, folder / name, settings, **options)
+
+
+def one_of_two(rank, port, folder, settings):
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in names.items()})
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    trained(folder, "two", settings)
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_two_processes_train_as_one(chunk, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    synonyms.save_model(tmp_path / "bert")
+    config = tmp_path / "bert" / "config.json"  # dropout would differ: each draws its own
+    changed = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config.write_text(json.dumps(json.loads(config.read_text()) | changed))
+    file = tmp_path / "bert" / "model.safetensors"
+    save_file({k: v * 5 for k, v in load_file(file).items()}, file, metadata={"format": "pt"})
+    synonyms.example_file(tmp_path, count=40)
+    settings = replace(SETTINGS, chunk=chunk)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(one_of_two, (port, tmp_path, settings), nprocs=2)
+    trained(tmp_path, "one", replace(settings, batch=12))
+    logs = [
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("two", "one")
+    ]
+    assert [row["step"] for row in logs[0]] == [1, 2, 3]
+    for two, one in zip(*logs, strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
+    two, one = (load_file(tmp_path / name / "model.safetensors") for name in ("two", "one"))
+    for name, value in one.items():
+        assert (value - two[name]).abs().max() < 2e-4, name
+    manifest = json.loads((tmp_path / "two" / "training_manifest.json").read_text())
+    assert manifest["processes"] == 2
