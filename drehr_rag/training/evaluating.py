@@ -30,6 +30,31 @@ def evaluator_named(name: str) -> Evaluator:
     return BenchmarkEvaluator(load_benchmark(benchmark, Path(place) if place else None))
 
 
+def evaluators_named(names: Sequence[str]) -> Evaluator:
+    """As `evaluator_named`; of several benchmarks their mean decides.
+
+    Raises:
+        TrainingError: There is none, or one is named twice.
+    """
+    if not names or len(set(names)) != len(names):
+        raise TrainingError("an evaluation needs benchmarks, each once: devset:FOLDER, ward, …")
+    every = {name: evaluator_named(name) for name in names}
+    return every[names[0]] if len(every) == 1 else _Several(every)
+
+
+class _Several:
+    """The mean of the first measure over several evaluators, then what each says."""
+
+    def __init__(self, every: Mapping[str, Evaluator]) -> None:
+        self._every = every
+
+    def __call__(self, encoder: Encoder) -> dict[str, float]:
+        found = {name: one(encoder) for name, one in self._every.items()}
+        firsts = [next(iter(numbers.items())) for numbers in found.values()]
+        each = {f"{at} {name}": v for at, some in found.items() for name, v in some.items()}
+        return {f"mean {firsts[0][0]}": sum(v for _, v in firsts) / len(firsts), **each}
+
+
 class BenchmarkEvaluator:
     """Every query against every passage by the product of their vectors.
 

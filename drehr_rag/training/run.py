@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from drehr_rag.training._callbacks import COMPLETE, Progress
 from drehr_rag.training.card import write_card
 from drehr_rag.training.evaluating import Evaluator
 from drehr_rag.training.example_file import ExampleFile
+from drehr_rag.training.leakage import Guard
 from drehr_rag.training.loading import trainable
 from drehr_rag.training.mixture import Mixture, Source
 from drehr_rag.training.model import TrainableEncoder
@@ -56,6 +58,8 @@ def train(
     *,
     evaluator: Evaluator | None = None,
     evaluated_on: str | None = None,
+    guard: Guard | None = None,
+    allow_leakage: bool = False,
     resume: bool = False,
     device: str | None = None,
     tensorboard: bool = True,
@@ -73,6 +77,8 @@ def train(
         evaluator: Measures the model before, every `settings.every` steps, and at the end; the
             best checkpoint is what is saved.
         evaluated_on: What the evaluator measures, for the card.
+        guard: Knows what is held out; examples that are much like it are refused.
+        allow_leakage: Train on them all the same; the manifest says so.
         resume: Go on with what was begun in `output`, from its last checkpoint.
         device: `cpu` leaves accelerators alone; by default the best there is.
         tensorboard: Whether its files are written too, in `runs`.
@@ -91,6 +97,7 @@ def train(
     if not examples:
         raise TrainingError("there are no examples: name at least one file")
     sources = [Source(ExampleFile(file), weight) for file, weight in examples]
+    leakage = _leakage(sources, guard, allow_leakage) if guard else None
     place = device or best_device()
     cpu = place == "cpu"
     if settings.bf16 is None:
@@ -103,7 +110,7 @@ def train(
         for (file, weight), source in zip(examples, sources, strict=True)
     ]
     about = m.manifest_of(model, files, settings, processes=args.world_size)
-    about["evaluated_on"] = evaluated_on
+    about |= {"evaluated_on": evaluated_on, "leakage": leakage}
     if resume:
         held = m.read_manifest(folder)
         m.same_training(held, about, folder)
@@ -128,6 +135,13 @@ def train(
     )
     result = trainer.train(resume_from_checkpoint=_last_checkpoint(folder) if resume else None)
     return _finished(trainer, folder, about, seconds=result.metrics["train_runtime"])
+
+
+def _leakage(sources: Sequence[Source], guard: Guard, allow: bool) -> dict[str, Any]:
+    """What the manifest says of it, if there is none or it is allowed."""
+    report = guard.refuse(chain.from_iterable(one.examples for one in sources), allow=allow)
+    found = {"checked": report.checked, "found": dict(report.counts), "allowed": allow}
+    return {**guard.settings(), **found}
 
 
 def _finished(

@@ -1,5 +1,6 @@
 """`drehr-rag train stage1` and `stage2` from the command line, and killed for real."""
 
+import gzip
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ pytest.importorskip("accelerate")
 from unit.training import synonym_task as synonyms
 
 from drehr_rag import load_encoder
+from drehr_rag.eval.benchmarks import load_benchmark
+from drehr_rag.training.examples import Example, read_examples, write_examples
 
 SMALL = ["--steps", 4, "--batch", 6, "--positives", 3, "--no-bf16", "--device", "cpu"]
 
@@ -39,6 +42,27 @@ def one_thread():
 
 def files(place):
     return ["--examples", place / "examples.jsonl.gz", "--model", place / "bert"]
+
+
+def small_devset(folder, *, extra):
+    """Eight passages, each the answer to the query of its number; one more judged if `extra`."""
+    folder.mkdir()
+    names = "kao leo mio nea pia rio sol tau".split()
+
+    def rows(texts):
+        return "".join(json.dumps({"_id": i, "text": t}) + "\n" for i, t in texts)
+
+    passages = [(f"n{i}_0", f"{name} {names[i - 1]}") for i, name in enumerate(names)]
+    queries = [(f"q{i}", name) for i, name in enumerate(names)]
+    judged = [(f"q{i}", f"n{i}_0") for i in range(8)] + [("q0", "n5_0")] * extra
+    lines = ["query-id\tcorpus-id\tmatch", *(f"{q}\t{c}\tstring" for q, c in judged)]
+    for name, text in (
+        ("corpus.jsonl", rows(passages)),
+        ("queries.jsonl", rows(queries)),
+        ("qrels.tsv", "\n".join(lines) + "\n"),
+    ):
+        with gzip.open(folder / f"{name}.gz", "wt") as file:
+            file.write(text)
 
 
 def test_train_and_load(run, place):
@@ -102,6 +126,39 @@ def test_what_is_wrong_is_said_in_one_line(options, said, run, place, monkeypatc
     assert code in (1, 2)
     assert "Traceback" not in err
     assert said in err
+
+
+def test_what_is_measured_is_not_trained_on(run, place):
+    passage = next(one for one in load_benchmark("ward").passages.values() if len(one.text) > 200)
+    leak = Example(idx="copied_0", text=passage.text, entities=("kao", "leo"))
+    write_examples(place / "leak.jsonl", [leak, *read_examples(place / "other.jsonl")])
+    asked = ["--examples", place / "leak.jsonl", "--model", place / "bert", *SMALL]
+    for held_out in (["--evaluate", "ward"], ["--against", "ward"]):
+        code, _, err = run("train", "stage1", *asked, "--output", place / "m", *held_out)
+        assert code == 1 and "1 of 31 examples are held out" in " ".join(err.split())
+        assert not (place / "m").exists()
+    options = ["--output", place / "m", "--against", "ward", "--allow-leakage"]
+    code, _, err = run("train", "stage1", *asked, *options)
+    assert code == 0, err
+    found = json.loads((place / "m" / "training_manifest.json").read_text())["leakage"]
+    assert (found["checked"], found["found"], found["allowed"]) == (31, {"copy": 1}, True)
+
+
+def test_the_mean_of_several_benchmarks_decides(run, place):
+    for name in ("a", "b"):
+        small_devset(place / name, extra=name == "b")
+    options = ["--evaluate", f"devset:{place / 'a'}", "--evaluate", f"devset:{place / 'b'}"]
+    code, out, err = run(
+        "train", "stage1", *files(place), "--output", place / "m", *SMALL, *options, "--json"
+    )
+    assert code == 0, err
+    after = json.loads(out)["after"]
+    assert next(iter(after)) == "mean nDCG@10"
+    each = [after[f"devset:{place / name} nDCG@10"] for name in ("a", "b")]
+    assert each[0] != each[1]
+    assert after["mean nDCG@10"] == pytest.approx(sum(each) / 2)
+    evaluated = json.loads((place / "m" / "training_manifest.json").read_text())["evaluated_on"]
+    assert evaluated == f"devset:{place / 'a'}, devset:{place / 'b'}"
 
 
 @pytest.mark.slow

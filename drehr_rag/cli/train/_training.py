@@ -12,6 +12,7 @@ from rich.table import Table
 from drehr_rag.cli._options import Json, pairs
 from drehr_rag.cli._show import console, print_json
 from drehr_rag.cli.eval._options import bar, tell
+from drehr_rag.cli.train import _guard as g
 from drehr_rag.errors import BadArgument
 from drehr_rag.training.presets import MODELS, PRESETS, preset
 from drehr_rag.training.settings import Settings
@@ -68,10 +69,11 @@ Blend = Annotated[
     Rate, typer.Option(help="Share of the trained weights in what is saved (WiSE-FT).")
 ]
 Evaluate = Annotated[
-    Optional[str],  # noqa: UP045
+    Optional[list[str]],  # noqa: UP045
     typer.Option(
         help="Measure there before, meanwhile and after, and save the best: devset:FOLDER, "
-        "cliniq:FOLDER, beir:FOLDER or ward.",
+        "cliniq:FOLDER, beir:FOLDER or ward; may be repeated, then the mean decides. Examples that "
+        "are much like its texts are refused, as with --against.",
         metavar="BENCHMARK:PLACE",
     ),
 ]
@@ -122,6 +124,11 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
         blend: Blend = None,
         evaluate: Evaluate = None,
         every: Every = None,
+        held_out: g.HeldOutFile = None,
+        against: g.Against = None,
+        threshold: g.Threshold = g.DEFAULT,
+        templates: g.Templates = "drop",
+        allow: g.Allow = False,
         setting: Set = None,
         resume: Resume = False,
         device: Device = None,
@@ -153,8 +160,19 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
         if start is None:
             raise BadArgument(f"{preset_name} goes on from stage 1's result: name it with --model")
         files = [weighted(one) for one in examples]
+        evaluated = evaluate or []
+        guard = g.guard_of(held_out, [*(against or ()), *evaluated], threshold, templates)
         run_training(
-            start, files, output, settings, evaluate, resume=resume, device=device, json=json
+            start,
+            files,
+            output,
+            settings,
+            evaluated,
+            guard=guard,
+            allow_leakage=allow,
+            resume=resume,
+            device=device,
+            json=json,
         )
 
     command.__doc__ = f"{summary}\n\n[bold]Example:[/bold] {example}"
@@ -202,14 +220,16 @@ def run_training(
     files: list[tuple[Path, float]],
     output: Path,
     settings: Settings,
-    evaluate: str | None,
+    evaluate: list[str],
     *,
+    guard: Any,
+    allow_leakage: bool,
     resume: bool,
     device: str | None,
     json: bool,
 ) -> None:
     """Train and tell."""
-    from drehr_rag.training.evaluating import evaluator_named
+    from drehr_rag.training.evaluating import evaluators_named
     from drehr_rag.training.run import train
 
     first = os.environ.get("RANK", "0") == "0"
@@ -225,8 +245,10 @@ def run_training(
             files,
             output,
             settings,
-            evaluator=evaluator_named(evaluate) if evaluate else None,
-            evaluated_on=evaluate,
+            evaluator=evaluators_named(evaluate) if evaluate else None,
+            evaluated_on=", ".join(evaluate) or None,
+            guard=guard,
+            allow_leakage=allow_leakage,
             resume=resume,
             device=device,
             progress=progress,
