@@ -1,8 +1,11 @@
 """`drehr-rag train run`: steps of a TOML file, each done once, all checked before the first."""
 
 import json
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 OBO = '[Term]\nid: X:1\nname: {name}\nsynonym: "heart attack" EXACT []\n'
 NOTE = {"note_id": "n1", "patient_id": "p1", "text": "He had a heart attack in May. " * 12}
@@ -97,6 +100,12 @@ def test_an_error_names_its_step_and_the_next_run_goes_on_there(place, run):
     assert "step 2 (train build-stage1)" in refused(run("train", "run", str(file)), code=1)
     (place / "away").rename(place / "notes.jsonl")
     assert ran(run("train", "run", str(file), "--json")) == [False, True]
+
+
+def test_the_benchmarks_pipeline_holds_only_commands_and_options_that_there_are(run, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    recipe = ROOT / "benchmarks" / "training.toml"
+    assert all(ran(run("train", "run", recipe, "--dry-run", "--json")))
 
 
 def test_a_damaged_record_of_what_is_done_says_so(place, run):

@@ -27,7 +27,7 @@ from typing import Any
 from drehr_rag._files import opened, written
 from drehr_rag.errors import TrainingError
 
-PLACES = ("output", "save", "save_run")
+PLACES = ("output", "out", "save_run")
 """Options that name what a step makes; `arguments[0]` does where there is none."""
 
 
