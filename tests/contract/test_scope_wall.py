@@ -167,11 +167,13 @@ NOT_READING = {
 }
 
 
-def test_nothing_comes_from_outside(wards, request):
+@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_nothing_comes_from_outside(wards, request, share):
     kind = request.node.callspec.params["wards"]
+    examples = OVER_HTTP if kind.startswith("server-loopback") else EXAMPLES
 
     @settings(
-        max_examples=OVER_HTTP if kind.startswith("server-loopback") else EXAMPLES,
+        max_examples=examples // share,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -220,6 +222,8 @@ def see_nothing_from_outside(ward, scope, given_filters, query, k, mode):
     everything = [chunk.chunk_id for chunk in ward.chunks]
     assert {chunk.chunk_id for chunk in index.get(everything, scope=scope)} == mine
     assert {chunk.chunk_id for chunk in index.store.scan(scope=scope)} == mine
+    points = {point_id(name): name for name in mine}
+    assert {p: c.chunk_id for p, c in index.store.at(list(points), scope=scope).items()} == points
     assert set(index.store.vectors(everything, scope=scope)) == mine
 
 

@@ -9,8 +9,8 @@ from drehr_rag._registry import names
 from drehr_rag.cli._show import passage
 from drehr_rag.notes.readers import read_notes
 
-COMMANDS = ["ask", "delete", "demo", "eval", "index", "info", "kg", "search", "store", "ward"]
-GROUPS = ["eval", "kg", "store"]
+COMMANDS = "ask delete demo eval index info kg search store train ward".split()
+GROUPS = ["eval", "kg", "store", "train"]
 STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
 
 
@@ -39,6 +39,7 @@ def test_every_command_shows_an_example(run):
         "store": STORE_COMMANDS,
         "eval": [*names("drehr_rag.eval.benchmarks"), *measuring],
         "kg": ["build", "info", "lookup", "export"],
+        "train": names("drehr_rag.cli.train"),
         "eval archehr": ["convert", "submission", "score"],
     }
     grouped = [f"{group} {name}" for group, inside in within.items() for name in inside]
@@ -51,7 +52,7 @@ def test_every_command_shows_an_example(run):
 OPTIONS = {"overflow": "split", "max_tokens": 128}
 
 
-@pytest.mark.parametrize("given", ["by name", "loaded"])
+@pytest.mark.parametrize("given", ["by name", pytest.param("loaded", marks=pytest.mark.slow)])
 def test_a_store_remembers_the_options_that_decide_its_vectors(run, notes, tmp_path, given):
     """The commands have no such options, and no user should have to repeat them."""
     from drehr_rag import EhrIndex, load_encoder
@@ -98,6 +99,7 @@ def test_index_then_index_again_then_info(run, notes, tmp_path):
     assert code == 0 and "all-MiniLM-L6-v2 (mean, 384-d" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quiet", [[], ["--json"]])
 def test_index_says_what_encodes(run, notes, tmp_path, quiet):
     where = ("--store", tmp_path / "x.idx", "--encoder", "offline", *quiet)

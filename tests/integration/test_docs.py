@@ -56,6 +56,7 @@ def test_python_snippets(page, workplace):
             assert same(following[1], out.getvalue()), f"it printed:\n{out.getvalue()}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_console_sessions(page, workplace):
     environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}

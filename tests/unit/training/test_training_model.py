@@ -64,7 +64,7 @@ def test_the_saved_folder_gives_the_same_vectors_everywhere(lora, pooling, promp
         assert cosines(found, queries).min() > 0.99999
     for found in (ours.encode_passages(texts), unit(plain.encode_document(texts))):
         assert cosines(found, passages).min() > 0.99999
-    assert cosines(before.encode_passages(texts), passages).max() < 0.999
+    assert cosines(before.encode_passages(texts), passages).max() < 0.9999
 
 
 def test_cls_of_any_bert(tmp_path):

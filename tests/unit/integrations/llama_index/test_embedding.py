@@ -321,6 +321,7 @@ def test_many_texts_and_none():
     assert embedding.get_text_embedding_batch([]) == []
 
 
+@pytest.mark.slow
 def test_two_worker_processes_give_the_same_vectors():
     encoder = load_encoder("offline", device="cpu", max_tokens=32)
     embedding, parser = DrEhrEmbedding(encoder=encoder), DrEhrNodeParser(encoder=encoder)
