@@ -140,8 +140,8 @@ class Store(Protocol):
         """As `search_sparse`, without the chunks; by the ids of their points if not `named`."""
         ...
 
-    def at(self, point_ids: Sequence[str], *, scope: Scope) -> dict[str, Chunk]:
-        """Those of the points that exist; one outside the scope is an error."""
+    def at(self, point_ids: Sequence[str], *, scope: Scope, filters: Filters) -> dict[str, Chunk]:
+        """Those of the points that exist and meet the filters; outside the scope is an error."""
         ...
 
     def patients_dense(

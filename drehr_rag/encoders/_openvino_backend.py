@@ -28,6 +28,11 @@ def openvino() -> Any:
         return require("openvino", extra="openvino")
 
 
+STEP = 8
+"""Batches are a multiple of it long. OpenVINO makes code for each shape that it meets and keeps it:
+were every length its own, memory would go on growing (docs/measurements.md)."""
+
+
 @contextmanager
 def _no_telemetry() -> Iterator[None]:
     """`import openvino` reports to Google Analytics unless `openvino_telemetry` cannot be imported.
@@ -112,10 +117,18 @@ class OpenVinoBackend:
         for start in range(0, len(texts), self._batch_size):
             rows = slice(start, start + self._batch_size)
             features = self._model.preprocess(list(texts[rows]), prompt=prompt)
-            columns = [features[name].numpy() for name in self._columns]
+            columns = [self._padded(name, features[name].numpy()) for name in self._columns]
             self._queue.start_async(columns, (out, rows))
         self._queue.wait_all()
         return out
+
+    def _padded(self, name: str, column: NDArray[Any]) -> NDArray[Any]:
+        """A column of tokens up to a whole number of steps; what is added is masked."""
+        length = column.shape[1]
+        room = int(self._model.max_seq_length or length) - length
+        more = max(0, min(-length % STEP, room))
+        fill = (self._model.tokenizer.pad_token_id or 0) if name == "input_ids" else 0
+        return np.pad(column, ((0, 0), (0, more)), constant_values=fill) if more else column
 
     def _compiled(self, library: Any, features: dict[str, Any], precision: str) -> Any:
         if not all(getattr(module, "include_prompt", True) for module in self._model):

@@ -114,8 +114,8 @@ class _Sieve:
     ) -> list[list[Ranked]]:
         return [_ranked(hits, named) for hits in self.search_sparse(vectors, **where)]
 
-    def at(self, point_ids: Sequence[str], *, scope: Scope) -> dict[str, Chunk]:
-        return self._store.at(point_ids, scope=scope)
+    def at(self, point_ids: Sequence[str], **where: Any) -> dict[str, Chunk]:
+        return self._store.at(point_ids, **where)
 
     def _enough(self, ask: Callable[..., list[list[Hit]]], k: int) -> list[Hit]:
         look = max(LOOK, k)

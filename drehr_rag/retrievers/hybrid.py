@@ -56,7 +56,7 @@ class HybridRetriever:
         found = self._found(queries, scope, filters, k, named=False)
         best = [self._fusion(sides)[:k] for sides in found]
         wanted = list(dict.fromkeys(one.chunk_id for ranked in best for one in ranked))
-        chunks = self._store.at(wanted, scope=scope)
+        chunks = self._store.at(wanted, scope=scope, filters=filters)
         return [_hits(ranked, chunks) for ranked in best]
 
     def rank(

@@ -44,7 +44,8 @@ class ScopedStore(ABC):
     """Vectors to hits, inside a scope.
 
     Every public method that reads takes a scope and hands `_where.narrow(scope, filters)` to the
-    engine; what the engine returns is checked against it once more. Engines never see a scope.
+    engine; what the engine returns is checked against it once more, a ranking of points when they
+    are read (`at`). Engines never see a scope.
 
     Attributes:
         manifest: Schema version, dimension, encoder fingerprint, chunker settings.
@@ -222,21 +223,31 @@ class ScopedStore(ABC):
         return [found[chunk_id] for chunk_id in chunk_ids if chunk_id in found]
 
     @needs_scope
-    def at(self, point_ids: Sequence[str], *, scope: Scope) -> dict[str, Chunk]:
-        """Those of the points that exist, by their ids.
+    def at(
+        self, point_ids: Sequence[str], *, scope: Scope, filters: Filters = NO_FILTERS
+    ) -> dict[str, Chunk]:
+        """Those of the points that exist and meet the filters, by their ids.
+
+        Args:
+            point_ids: What `rank_dense` and `rank_sparse` give with `named=False`.
+            scope: Whose notes.
+            filters: Those of the ranking: a chunk that was edited since may not meet them any more.
 
         Raises:
             ScopeRequired: No scope.
             ScopeError: One is outside it.
         """
-        where = narrow(scope)
-        if where is None:
+        inside, where = narrow(scope), narrow(scope, filters)
+        if inside is None or where is None:
             return {}
         found: dict[str, Chunk] = {}
         for some in _pages(list(dict.fromkeys(point_ids))):
             payloads = self._payloads(some)
-            inside = self._inside(iter(payloads.values()), where)
-            found |= zip(payloads, map(to_chunk, inside), strict=True)
+            for point, payload in zip(
+                payloads, self._inside(iter(payloads.values()), inside), strict=True
+            ):
+                if admits(where, payload):
+                    found[point] = to_chunk(payload)
         return found
 
     @needs_scope

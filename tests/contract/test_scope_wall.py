@@ -314,6 +314,10 @@ def test_points_are_read_inside_the_scope_only(wards):
         foreign = next(c.chunk_id for c in ward.chunks if c.chunk_id not in own)
         with pytest.raises(ScopeError, match="outside the scope"):
             ward.store.at([*points, point_id(foreign)], scope=scope)
+        note = ward.store.at(list(points), scope=scope).popitem()[1].note_id
+        some = ward.store.at(list(points), scope=scope, filters=Filters(note_ids=(note,)))
+        assert some and {chunk.note_id for chunk in some.values()} == {note}
+        assert ward.store.at(list(points), scope=scope, filters=Filters(note_types=())) == {}
     everybody = AllPatients(reason="test")
     assert ward.store.at([point_id("no such chunk")], scope=everybody) == {}
     assert ward.store.at([point_id(ward.chunks[0].chunk_id)], scope=Cohort([])) == {}
