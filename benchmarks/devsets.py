@@ -4,7 +4,7 @@ import csv
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from drehr_rag.protocols import Encoder
 from drehr_rag.retrievers._bm25 import sparse_passages
-from drehr_rag.stores import ScopedStore, open_store
+from drehr_rag.stores import Layout, ScopedStore, open_store
 from drehr_rag.types import Chunk, Vectors
 
 PAGE = 1024
@@ -66,16 +66,23 @@ def query_texts(data: Path, count: int) -> list[str]:
 
 def make_store(devset: Devset, encoder: Encoder, folder: Path, cache: Path) -> ScopedStore:
     """A store in a folder with every passage as a chunk."""
-    ids, texts = list(devset.passages), list(devset.passages.values())
-    dense = _vectors(devset.name, texts, encoder, cache)
-    store = open_store(str(folder), manifest={"dimension": encoder.fingerprint.dimension})
+    store = fill(str(folder), devset, vectors(devset, encoder, cache))
+    store.optimise()
+    return store
+
+
+def fill(
+    place: str, devset: Devset, dense: Vectors, *, layout: Layout | None = None
+) -> ScopedStore:
+    """A new store with every passage as a chunk; no graph is built."""
+    texts = list(devset.passages.values())
+    store = open_store(place, manifest={"dimension": dense.shape[1]}, layout=layout)
     chunks = [_chunk(key, text) for key, text in devset.passages.items()]
     sizes = Counter(chunk.note_id for chunk in chunks)
-    for start in range(0, len(ids), PAGE):
+    for start in range(0, len(texts), PAGE):
         some = slice(start, start + PAGE)
         digests = {chunk.note_id: ("devset", sizes[chunk.note_id]) for chunk in chunks[some]}
         store.upsert(chunks[some], dense[some], sparse_passages(texts[some]), digests)
-    store.optimise()
     return store
 
 
@@ -84,18 +91,19 @@ def _chunk(chunk_id: str, text: str) -> Chunk:
     return Chunk(chunk_id, note, note, 0, len(text), text=text, source=text)
 
 
-def _vectors(name: str, texts: Sequence[str], encoder: Encoder, cache: Path) -> Vectors:
-    """Encode once; the file's name says what of and by what."""
+def vectors(devset: Devset, encoder: Encoder, cache: Path) -> Vectors:
+    """Of every passage, encoded once; the file's name says what of and by what."""
+    texts = list(devset.passages.values())
     made_of = sha256("\0".join([str(encoder.fingerprint), *texts]).encode()).hexdigest()[:16]
-    file = cache / f"{name}-{made_of}.npy"
+    file = cache / f"{devset.name}-{made_of}.npy"
     if file.exists():
         held: Vectors = np.load(file)
         return held
     pages = [texts[start : start + PAGE] for start in range(0, len(texts), PAGE)]
-    vectors = np.concatenate([encoder.encode_passages(page) for page in pages])
+    made = np.concatenate([encoder.encode_passages(page) for page in pages])
     cache.mkdir(parents=True, exist_ok=True)
-    np.save(file, vectors)
-    return vectors
+    np.save(file, made)
+    return made
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

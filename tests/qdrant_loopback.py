@@ -120,6 +120,8 @@ class Loopback:
         self.api_key, self.read_only_key = api_key, read_only_key
         self.requests: list[Request] = []
         self.violations: list[str] = []
+        self.most = 0  # requests in hand at a time; a test may set it back
+        self._in_hand = 0
         self.certificate = make_certificate(tls) if tls else None
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
@@ -195,8 +197,19 @@ class Loopback:
         """The answer, and the fault that it is to meet on its way."""
         with self._lock:
             self.requests.append(request)
+            self._in_hand += 1
+            self.most = max(self.most, self._in_hand)
             met = [rule for rule in self._rules if rule.meets(request.method, request.path)]
         fault = request.fault = met[0].fault if met else None
+        try:
+            return self._serve(request, query, raw, fault), fault
+        finally:
+            with self._lock:
+                self._in_hand -= 1
+
+    def _serve(
+        self, request: Request, query: str, raw: bytes, fault: Fault | None
+    ) -> Answer | None:
         if isinstance(fault, Delay):
             self._closing.wait(fault.seconds)
         answer = None
@@ -211,7 +224,7 @@ class Loopback:
         elif isinstance(fault, Garbage):
             answer = Answer(200, fault.body)
         request.status = answer.status if answer and not isinstance(fault, Cut) else 0
-        return answer, fault
+        return answer
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than the server lives."""

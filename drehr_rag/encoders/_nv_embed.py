@@ -203,13 +203,19 @@ def load(folder: Path, *, dtype: torch.dtype, device_map: str | Mapping[str, Any
             last two need the package accelerate.
 
     Raises:
-        EncoderError: Parameters are missing, left over or of another shape; each is named.
+        EncoderError: Parameters are missing, left over or of another shape (each is named), or
+            they do not fit in memory.
     """
     with torch.device("meta"):
         model = NvEmbedModel(*configs(folder))
     config = model.embedding_model.config
     model.embedding_model.rotary_emb = MistralRotaryEmbedding(config)  # a buffer in no file
     places = _places(model, device_map, dtype)
+    if "disk" in places.values():
+        raise EncoderError(
+            f"{folder} in {dtype} does not fit in the memory of the GPUs and the processor: "
+            f"take a narrower precision or a larger machine (parameters on disk are not supported)"
+        )
     expected = dict(model.named_parameters())
     seen: set[str] = set()
     wrong: list[str] = []
@@ -229,11 +235,11 @@ def load(folder: Path, *, dtype: torch.dtype, device_map: str | Mapping[str, Any
         raise EncoderError(f"{folder} is no sound NV-Embed: {'; '.join(wrong[:5])}{more}")
     model.embedding_model.rotary_emb.to(_place(places, "embedding_model.rotary_emb"))
     model.eval().requires_grad_(False)
+    check(model, folder)  # before the dispatch, which takes away what does not fit on a GPU
     if len(set(places.values())) > 1:
         from accelerate import dispatch_model
 
         model = dispatch_model(model, places)
-    check(model, folder)
     return model
 
 

@@ -199,6 +199,8 @@ class NvEmbedEncoder(TextEncoder):
         torch = require("torch", extra="local")
         ids, there, pooled = padded(rows)
         device = self._model.embedding_model.embed_tokens.weight.device
+        if device.type == "meta":  # accelerate fetches it from the CPU when it is needed
+            device = "cpu"
         with torch.inference_mode():
             made = self._model(ids.to(device), there.to(device), pooled.to(device))
         vectors: NDArray[Any] = made.double().cpu().numpy()

@@ -157,3 +157,21 @@ def test_frameworks_find_what_the_core_finds(shared_data, tmp_path):
         assert measured == any(w["name"] == stock for w in compared if w["framework"] == name)
     for title in re.findall(r"^### (.+)$", text, flags=re.MULTILINE):
         assert title in run.stdout
+
+
+@pytest.mark.slow
+def test_the_table_of_quantisation_is_filled(shared_data, tmp_path):
+    page = tmp_path / "page.md"
+    command = [sys.executable, "-m", "benchmarks.quantisation", "--every", "50"]
+    environment = {**os.environ, "DREHR_SHARED_DATA": str(shared_data)}
+    run = subprocess.run(
+        [*command, "--markdown", str(page)], cwd=ROOT, env=environment, timeout=540, check=False
+    )
+    assert run.returncode == 0
+    rows = [
+        line.split(" | ") for line in page.read_text().split("\n") if line.startswith("| float")
+    ]
+    assert len(rows) == 10
+    for row in rows:
+        exact, graph = float(row[3]), float(row[4])
+        assert exact > 0.99 and 0.3 < graph <= 1

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from qdrant_loopback import Loopback
 
 from drehr_rag import ward
 from drehr_rag._registry import names
@@ -341,6 +342,31 @@ def test_store_commands(run, store, tmp_path):
     assert code == 0 and json.loads(out) == {"store": str(back)}
     found = json.loads(run("info", "--store", back, "--json", "--access", "exact=true")[1])
     assert 0 < found["chunks"] < chunks
+
+
+def test_a_store_moves_to_a_server_and_an_alias_to_the_next(run, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("QDRANT_API_KEY", "right")
+    with Loopback(api_key="right", strict=True) as server:
+        chunks = json.loads(run("info", "--store", store, "--json")[1])["chunks"]
+        for version in ("ehr-v1", "ehr-v2"):
+            code, out, _ = run("store", "copy", store, f"{server.url}/{version}", "--json")
+            report = json.loads(out)
+            assert code == 0 and report["chunks"] == chunks and report["difference"] < 1e-6
+        alias = f"{server.url}/ehr"
+        code, out, _ = run("store", "switch", alias, "--to", "ehr-v1")
+        assert code == 0 and "is now ehr-v1" in " ".join(out.split()) and "before" not in out
+        assert run("delete", "--store", f"{server.url}/ehr-v2", "--patient", "p01", "--yes")[0] == 0
+        found = [json.loads(run("info", "--store", alias, "--json")[1])["chunks"]]
+        code, out, _ = run("store", "switch", alias, "--to", "ehr-v2", "--json")
+        assert json.loads(out) == {"alias": alias, "collection": "ehr-v2", "before": "ehr-v1"}
+        found.append(json.loads(run("info", "--store", alias, "--json")[1])["chunks"])
+        assert found[0] == chunks > found[1] > 0
+        back = tmp_path / "back.idx"
+        assert run("store", "copy", f"{server.url}/ehr-v1", back)[0] == 0
+        assert json.loads(run("info", "--store", back, "--json")[1])["chunks"] == chunks
+        code, _, err = run("store", "switch", alias, "--to", "ehr-v9")
+        assert code == 1 and "ehr-v9" in err
+    assert {request.headers["api-key"] for request in server.requests} == {"right"}
 
 
 @pytest.mark.parametrize(

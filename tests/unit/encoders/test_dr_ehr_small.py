@@ -16,6 +16,7 @@ from unit.encoders.tiny_models import (
 )
 
 from drehr_rag import EhrIndex, Patient, ward
+from drehr_rag.errors import EncoderMismatch
 
 
 def test_dr_ehr_small_from_a_copy_of_the_hubs_cache(whole, tmp_path, monkeypatch):
@@ -30,6 +31,36 @@ def test_dr_ehr_small_from_a_copy_of_the_hubs_cache(whole, tmp_path, monkeypatch
     assert encoder.name == "dr-ehr-small"
     assert encoder.fingerprint == load(f"dr-ehr-small:{bare}").fingerprint
     assert apart(encoder.encode_queries(TEXTS), computed(bare, TEXTS, "cls")) < 1e-5
+
+
+def test_a_revision_is_loaded_told_and_remembered(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    cache = tmp_path / "models--THUMedInfo--DR.EHR-small"
+    (cache / "refs").mkdir(parents=True)
+    for name, commit in (("main", "a" * 40), ("v2", "b" * 40)):
+        (cache / "refs" / name).write_text(commit)
+        folder = cache / "snapshots" / commit
+        shutil.copytree(whole["dr-ehr-small"], folder)
+    state = safetensors.load_file(weights(folder))
+    safetensors.save_file(
+        {k: v.flip(0) for k, v in state.items()}, weights(folder), {"format": "pt"}
+    )
+    first, second = load("dr-ehr-small"), load("dr-ehr-small", revision="v2")
+    by_commit = load("dr-ehr-small", revision="b" * 40)
+    told = [each.fingerprint.revision for each in (first, second, by_commit)]
+    assert told == [None, "v2", "b" * 40]
+    assert first.fingerprint.weights != second.fingerprint.weights == by_commit.fingerprint.weights
+    place = tmp_path / "x.idx"
+    options = {"revision": "v2", "device": "cpu"}
+    with EhrIndex.open(place, encoder="dr-ehr-small", encoder_options=options) as index:
+        index.add([note for note in ward.notes() if note.patient_id == "p08"][:2])
+    with EhrIndex.open(place) as index:
+        assert index.encoder.fingerprint == second.fingerprint
+    with EhrIndex.open(place, encoder=by_commit):
+        pass  # the same weights by another name
+    with pytest.raises(EncoderMismatch, match="weights"):
+        EhrIndex.open(place, encoder=first)
 
 
 @pytest.mark.parametrize("form", ["bin", "vocab only", "modules", "modules, no pooling"])

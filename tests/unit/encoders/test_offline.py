@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from drehr_rag import load_encoder
+from drehr_rag.encoders._self_test import LEAST, refuse_untrained, synonyms_found
 from drehr_rag.errors import UnknownName
 from drehr_rag.protocols import Encoder
 
@@ -37,6 +38,12 @@ def exact(packaged):
 @pytest.fixture(scope="module")
 def auto(packaged):
     return load_encoder("offline", device="cpu")
+
+
+def test_a_trained_model_passes_the_test_of_random_weights(auto):
+    """Eleven are asked for, and about four found by chance."""
+    assert LEAST == 11 and synonyms_found(auto) == 16
+    refuse_untrained(auto)
 
 
 @pytest.mark.parametrize(("which", "least"), [("exact", 0.99999), ("auto", 0.999)])

@@ -352,24 +352,47 @@ def notes(count=40):
     return [Note(note_id=i, patient_id=i % 3, text=f"PLAN:\nwarfarin {i}.") for i in range(count)]
 
 
-def test_a_server_that_dies_in_the_middle_keeps_what_is_indexed(server, tmp_path, monkeypatch):
+def stalls(handler, rows):
+    time.sleep(1.5)
+    handler.connection.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (500, "answered 500"),
+        (dies, "does not answer"),
+        (stalls, r"does not answer within 0\.5 s"),
+        (sends(b"<html>"), "not JSON"),
+        (half, "does not answer"),
+        (narrower, "5 numbers, before they had 16"),
+        (nan, "not finite"),
+    ],
+    ids=["500", "dies", "stalls", "garbage", "half", "dimension", "nan"],
+)
+def test_a_server_that_fails_in_the_middle_keeps_what_is_indexed(
+    server, tmp_path, monkeypatch, fault, message
+):
     monkeypatch.setattr("drehr_rag.indexing.NOTES", 8)
     monkeypatch.setattr("drehr_rag.indexing.CHARACTERS", 1)
-    encoder = load(server, retries=0, concurrency=1)
+    encoder = load(server, retries=0, concurrency=1, timeout=0.5 if fault is stalls else 60)
     with EhrIndex.open(tmp_path / "x.idx", encoder=encoder) as index:
         real = encoder.encode_passages
 
         def dying(texts):
             if index.count(scope=AllPatients(reason="test")) >= 16:
-                server.faults = [500]
+                server.faults = [fault]
             return real(texts)
 
         monkeypatch.setattr(encoder, "encode_passages", dying)
-        with pytest.raises(EncoderError, match="answered 500"):
+        with pytest.raises(EncoderError, match=message) as error:
             index.add(notes())
+        assert "warfarin" not in str(error.value)
         assert index.count(scope=AllPatients(reason="test")) == 16
         monkeypatch.undo()
+        server.faults = []
         assert index.add(notes()).unchanged == 16
+        assert index.count(scope=AllPatients(reason="test")) == 40
         assert index.search("warfarin 7", scope=Patient("1"))
 
 

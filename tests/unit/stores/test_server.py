@@ -1,6 +1,7 @@
 """The server adapter on the wire: what it sends, what it does when a server or a network fails."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -244,18 +245,25 @@ def test_a_name_that_somebody_else_took_meanwhile(loopback):
     other.close()
 
 
-def test_large_uploads_go_in_bounded_requests_several_at_a_time(loopback):
-    count, dimension = 300, 1024
+@pytest.mark.parametrize("uploads", [1, 3])
+def test_large_uploads_go_in_bounded_requests_several_at_a_time(loopback, uploads):
+    count, dimension = 800, 1024
     rng = np.random.default_rng(0)
     chunks = [make_chunk(i) for i in range(count)]
     vectors = random_vectors(rng, count, dimension)
-    with open_store(f"{loopback.url}/big", manifest={"dimension": dimension}) as store:
+    access = Access(uploads=uploads)
+    place = f"{loopback.url}/big"
+    with open_store(place, manifest={"dimension": dimension}, access=access) as store:
+        loopback.inject(Delay(0.3), r"/points$", method="PUT", times=None)
+        loopback.most = 0
         put(store, chunks, vectors, random_sparse(rng, count))
+        most = loopback.most
         assert store.count(scope=EVERYBODY) == count
         again = {point[0]: point for points in store._all() for point in points}
         assert len(again) == count
     sizes = [request.size for request in loopback.made("upsert_points")]
-    assert len(sizes) >= 2 and max(sizes) <= 5 * 2**20
+    assert len(sizes) >= 4 and max(sizes) <= 5 * 2**20
+    assert most == 1 if uploads == 1 else 1 < most <= uploads
 
 
 def test_patients_are_grouped_by_the_server_and_completed(loopback):
@@ -406,6 +414,49 @@ def test_grpc_says_the_same_in_its_own_words(loopback):
         assert store.count(scope=EVERYBODY) == 40
     with pytest.raises(StoreError, match=r"does not answer|UNAVAILABLE"):
         open_store(f"{loopback.url}/notes", access=access.but(grpc_port=9, timeout=5))
+
+
+def test_a_key_by_grpc(monkeypatch):
+    with Loopback(api_key="right", read_only_key="reader") as server, GrpcFront(server) as front:
+        access = Access(grpc=True, grpc_port=front.port)
+        for key in (None, "wrong"):
+            given = access.but(api_key=key) if key else access
+            with pytest.raises(StoreError, match="refuses the key: set QDRANT_API_KEY") as caught:
+                opened(server, access=given)
+            assert "wrong" not in str(caught.value)
+        monkeypatch.setenv("QDRANT_API_KEY", "right")
+        with opened(server, access=access) as store:
+            put(store, *ward())
+        with opened(server, access=access.but(api_key="reader")) as store:
+            assert store.count(scope=Patient("p1")) == 10
+            with pytest.raises(StoreError, match="does not allow delete with this key"):
+                store.delete_patient("p1")
+        assert [name for name, _ in front.requests if name == "Points/Upsert"]
+
+
+def test_a_key_and_a_certificate_by_grpc(tmp_path):
+    """gRPC reads its certificates once a process, so each trust has a process of its own."""
+    code = (
+        "import sys; from drehr_rag import Access, AllPatients;"
+        "from drehr_rag.stores import open_store;"
+        "access = Access(grpc=True, grpc_port=int(sys.argv[2]), retries=0, timeout=10);"
+        "store = open_store(sys.argv[1], manifest={'dimension': 8}, access=access);"
+        "print(store.count(scope=AllPatients(reason='test')))"
+    )
+    with Loopback(tls=tmp_path, api_key="k") as server, GrpcFront(server) as front:
+        command = [sys.executable, "-c", code, f"{server.url}/notes", str(front.port)]
+        trusting = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(server.certificate)}
+        for given, said in (
+            ({"QDRANT_API_KEY": "k", **trusting}, ""),
+            ({"QDRANT_API_KEY": "wrong", **trusting}, "refuses the key"),
+            ({"QDRANT_API_KEY": "k"}, "UNAVAILABLE"),
+        ):
+            env = {**os.environ, **given}
+            run = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+            assert (run.stdout == "0\n") is (not said), run.stderr
+            assert said in run.stderr and "wrong" not in run.stderr
+        assert {request.call for request in server.requests} >= {"create_collection"}
+        assert front.requests
 
 
 @pytest.mark.parametrize("place", ["/a/b", "?x=1", "/a?api_key=k"])
