@@ -13,9 +13,8 @@ from drehr_rag import AllPatients, ward
 from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrTextSplitter, DrEhrVectorStore
 
 embeddings = DrEhrEmbeddings(model="offline")  # was HuggingFaceEmbeddings(model_name=…)
-vector_store = DrEhrVectorStore.open(  # was QdrantVectorStore(client, "ward", embeddings)
-    ":memory:", embedding=embeddings
-)
+# was QdrantVectorStore(client, "ward", embeddings)
+vector_store = DrEhrVectorStore.open(":memory:", embedding=embeddings)
 splitter = DrEhrTextSplitter(embeddings)  # was RecursiveCharacterTextSplitter(…)
 
 documents = [

@@ -24,9 +24,9 @@ def language_model() -> LLM:
 
 
 embedding = DrEhrEmbedding("offline")  # was HuggingFaceEmbedding(model_name=…)
-store = DrEhrVectorStore.open(  # was QdrantVectorStore("ward", client=…)
-    ":memory:", scope=AllPatients(reason="indexing the ward"), encoder=embedding.encoder
-)
+everybody = AllPatients(reason="indexing the ward")
+# was QdrantVectorStore("ward", client=…)
+store = DrEhrVectorStore.open(":memory:", scope=everybody, encoder=embedding.encoder)
 documents = EhrNoteReader().load_data(files("drehr_rag.ward") / "notes.jsonl")
 VectorStoreIndex.from_documents(
     [document for document in documents if document.metadata["patient_id"] in ("p04", "p08")],
@@ -35,11 +35,12 @@ VectorStoreIndex.from_documents(
     storage_context=StorageContext.from_defaults(vector_store=store),
 )
 for patient_id in ("p04", "p08"):
-    index = VectorStoreIndex.from_vector_store(
-        store.with_scope(Patient(patient_id)), embed_model=embedding
-    )
+    one = store.with_scope(Patient(patient_id))  # was a filter on the metadata
+    index = VectorStoreIndex.from_vector_store(one, embed_model=embedding)
     query_engine = index.as_query_engine(
-        llm=language_model(), similarity_top_k=3, vector_store_query_mode="hybrid"
+        llm=language_model(),
+        similarity_top_k=3,
+        vector_store_query_mode="hybrid",
     )
     response = query_engine.query("Why was the anticoagulant changed?")
     print(patient_id, "→", str(response)[:200])

@@ -9,13 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from langchain_classic.memory import VectorStoreRetrieverMemory
 from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
+from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import ValidationError
+from qdrant_client import QdrantClient
+from qdrant_client.models import Distance, PointStruct, VectorParams
 
 from drehr_rag import AllPatients, Cohort, EhrIndex, Encounter, Patient
 from drehr_rag.errors import BadArgument, ScopeError, ScopeRequired
+from drehr_rag.integrations import langchain
 from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrRetriever, DrEhrVectorStore
+from drehr_rag.integrations.langchain.store_retriever import DrEhrVectorStoreRetriever
 from drehr_rag.testing import HashEncoder
 
 PATIENTS = ["p1", "p2", "p3", None]
@@ -24,6 +31,9 @@ WORDS = "heart failure kidney injury warfarin pain fever stroke".split()
 EVERYBODY = AllPatients(reason="test")
 EXAMPLES = 1000
 """On each kind of store."""
+
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+"""Where an example takes longer, or what is tried is built from what the others try."""
 
 
 def document(number):
@@ -233,21 +243,27 @@ new = st.fixed_dictionaries(
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(field=maybe, configurable=configurables, call=maybe, twin=st.booleans(),
-       by=st.sampled_from(["store", "retriever"]),
+       by=st.sampled_from(["store", "retriever", "texts"]),
        added=st.lists(st.tuples(new, st.sampled_from(["d0", "d1", "d2", "d99", None])),
                       max_size=3))  # fmt: skip
 def test_nothing_is_written_outside(index, field, configurable, call, twin, by, added):
     filled(index)
     before = {c.chunk_id: c for c in index.store.scan(scope=EVERYBODY)}
     store = DrEhrVectorStore(index, scope=field)
-    target = store if by == "store" else store.as_retriever()
+    target = store.as_retriever() if by == "retriever" else store
     documents = [Document("new words", metadata=dict(metadata)) for metadata, _ in added]
     wanted = [f"d{900 + n}" if i is None else i for n, (_, i) in enumerate(added)]
     config = {} if configurable is None else {"configurable": configurable}
 
     try:
-        add = target.aadd_documents if twin else target.add_documents
-        inside(config, add, documents, ids=wanted, scope=call)
+        if by == "texts":
+            texts = ["new words"] * len(added)
+            given = (texts, [dict(metadata) for metadata, _ in added])
+            inside(config, store.aadd_texts if twin else store.add_texts, *given, ids=wanted,
+                   scope=call)  # fmt: skip
+        else:
+            add = target.aadd_documents if twin else target.add_documents
+            inside(config, add, documents, ids=wanted, scope=call)
     except (*REFUSED, BadArgument):
         assert {c.chunk_id: c for c in index.store.scan(scope=EVERYBODY)} == before
         return
@@ -284,6 +300,143 @@ def test_no_other_argument_is_taken(index, name, value):
             continue
         assert {d.metadata["patient_id"] for d in found} <= {"p1"}
     assert set(held(index)) == set(OWNERS) and store
+
+
+@FEW
+@given(field=maybe, configurable=configurables, call=maybe, k=st.integers(1, 50),
+       threshold=st.sampled_from([0.0, 0.3, 1.0]), twin=st.booleans())  # fmt: skip
+def test_a_threshold_opens_nothing(index, field, configurable, call, k, threshold, twin):
+    store = filled(index)
+    wanted = {"score_threshold": threshold, "k": k}
+    retriever = store.as_retriever(
+        scope=field, search_type="similarity_score_threshold", search_kwargs=wanted
+    )
+    config = {} if configurable is None else {"configurable": configurable}
+    may = allowed(EVERYBODY, field, scope_of(configurable), call)
+    method = retriever.ainvoke if twin else retriever.invoke
+    try:
+        found = inside(config, method, "heart", scope=call)
+    except REFUSED:
+        return
+    assert {d.id for d in found} <= may
+    if not threshold:
+        assert len(found) == min(k, len(may))
+
+
+@FEW
+@given(field=maybe, bound=maybe, configurable=configurables, twin=st.booleans())
+def test_a_memory_recalls_and_keeps_nothing_outside(index, field, bound, configurable, twin):
+    """What it is told is nobody's: kept where all patients may be seen, and nowhere else."""
+    store = DrEhrVectorStore(filled(index).index, scope=field)
+    config = {} if configurable is None else {"configurable": configurable}
+    limits = [s for s in (field, scope_of(configurable), bound) if s is not None]
+    try:
+        retriever = store.as_retriever(scope=bound, search_kwargs={"k": 50})
+    except REFUSED:
+        return
+    memory = VectorStoreRetrieverMemory(retriever=retriever, return_docs=True)
+    try:
+        load = memory.aload_memory_variables if twin else memory.load_memory_variables
+        recalled = inside(config, load, {"prompt": "heart"})["history"]
+    except REFUSED:
+        recalled = []
+    assert {d.id for d in recalled} <= allowed(*limits)
+    with contextlib.suppress(*REFUSED):
+        save = memory.asave_context if twin else memory.save_context
+        inside(config, save, {"input": "heart"}, {"output": "fever"})
+    told = {c.chunk_id for c in index.store.scan(scope=EVERYBODY)} - set(OWNERS)
+    DrEhrVectorStore(index, scope=EVERYBODY).delete(list(told))
+    assert len(told) == bool(limits and all(isinstance(s, AllPatients) for s in limits))
+
+
+def of_qdrant(metadatas):
+    """A collection as `langchain_qdrant` writes one, its points numbered from 9000."""
+    client, encoder = QdrantClient(":memory:"), HashEncoder()
+    client.create_collection("old", VectorParams(size=16, distance=Distance.COSINE))
+    for number, metadata in enumerate(metadatas, 9000):
+        text = f"heart {number}"
+        vector = encoder.encode_passages([text])[0].tolist()
+        payload = {"page_content": text, "metadata": metadata}
+        client.upsert("old", [PointStruct(id=number, vector=vector, payload=payload)])
+    return client
+
+
+@FEW
+@given(field=maybe, configurable=configurables, call=maybe, metadatas=st.lists(new, max_size=3),
+       before=st.none() | st.sampled_from(PATIENTS))  # fmt: skip
+def test_nothing_is_adopted_from_outside(index, field, configurable, call, metadatas, before):
+    """Nor is what somebody else has under a point's id written over."""
+    everything = filled(index)
+    if before:
+        everything.add_texts(["old"], [{"patient_id": before}], ids=["9000"])
+    kept = {c.chunk_id: c for c in index.store.scan(scope=EVERYBODY)}
+    store, client = DrEhrVectorStore(index, scope=field), of_qdrant(metadatas)
+    config = {} if configurable is None else {"configurable": configurable}
+    limits = [s for s in (field, scope_of(configurable), call) if s is not None]
+    try:
+        taken = inside(config, store.adopt, client, "old", scope=call)
+    except (*REFUSED, BadArgument):
+        taken = 0
+    now = {c.chunk_id: c for c in index.store.scan(scope=EVERYBODY)}
+    everything.delete(["9000", "9001", "9002"])
+    new_ones = {i: c for i, c in now.items() if kept.get(i) != c}
+    assert len(new_ones) == taken and taken in (0, len(metadatas))
+    for chunk in new_ones.values():
+        assert limits and "nobody" not in limits
+        assert all(sees(scope, (chunk.patient_id, chunk.encounter_id)) for scope in limits)
+    if "9000" in new_ones and before:
+        assert new_ones["9000"].patient_id == before
+    assert set(kept) <= set(now)
+
+
+TRIED = {
+    "search": ["asearch"],
+    "similarity_search": ["asimilarity_search"],
+    "similarity_search_with_score": ["asimilarity_search_with_score"],
+    "similarity_search_with_relevance_scores": ["asimilarity_search_with_relevance_scores"],
+    "similarity_search_by_vector": ["asimilarity_search_by_vector"],
+    "max_marginal_relevance_search": ["amax_marginal_relevance_search"],
+    "max_marginal_relevance_search_by_vector": ["amax_marginal_relevance_search_by_vector"],
+    "get_by_ids": ["aget_by_ids"],
+    "add_documents": ["aadd_documents"],
+    "add_texts": ["aadd_texts"],
+    "delete": ["adelete"],
+    "adopt": [],
+    "as_retriever": [],
+}
+"""With their twins."""
+
+MADE = {"open", "from_texts", "afrom_texts", "from_documents", "afrom_documents"}
+READS_NO_STORE = {
+    DrEhrEmbeddings: {"of", "encoder", "embed_documents", "embed_query", "aembed_documents",
+                      "aembed_query"},
+    langchain.DrEhrTextSplitter: {"split_documents", "split_text", "create_documents",
+                                  "transform_documents", "atransform_documents"},
+    langchain.EhrNoteLoader: {"lazy_load", "alazy_load"},
+    langchain.QdrantCollectionLoader: {"lazy_load", "alazy_load", "document"},
+}  # fmt: skip
+"""Classes that hold no index: there is no scope to leave."""
+
+
+def public(kind, *, base=object):
+    """Names of a class that its base has not, or that it writes anew."""
+    written = {n for one in kind.__mro__ if one.__module__.startswith("drehr") for n in vars(one)}
+    names = {name for name in dir(kind) if name not in dir(base)} | written
+    return {name for name in names if not name.startswith(("_", "model_"))}
+
+
+def test_every_public_method_is_covered_here():
+    """A new one must be tried against the wall too, LangChain's own among them."""
+    assert {getattr(langchain, name) for name in langchain.__all__} == {
+        *READS_NO_STORE, DrEhrRetriever, DrEhrVectorStore}  # fmt: skip
+    twins = {twin for names in TRIED.values() for twin in names}
+    assert public(DrEhrVectorStore) == {*TRIED, *twins, *MADE, "embeddings"}
+    assert public(DrEhrRetriever, base=BaseRetriever) == {"invoke", "ainvoke", "as_tool"}
+    assert public(DrEhrVectorStoreRetriever, base=VectorStoreRetriever) == {
+        "invoke", "ainvoke", "as_tool", "add_documents", "aadd_documents"}  # fmt: skip
+    for kind, names in READS_NO_STORE.items():
+        written = {name for name in vars(kind) if not name.startswith(("_", "model_"))}
+        assert written == names
 
 
 def test_of_two_who_want_one_id_at_once_one_is_refused(index, monkeypatch):

@@ -79,11 +79,41 @@ def test_there_are_snippets():
     assert readme.count("console") >= 1
 
 
+SHOWN = {
+    "answer_with_citations": r"→ STOPPED: enox.*\n    p08-n5 stopped [\d ]+\n    True\n.*no answer",
+    "find_patients_for_a_trial": r"(p\d\d \d\.\d\d p\d\d-n\d .+\n){5}\{'admission note': \d+",
+    "langchain_rag_agent": r"^tool: \[1\] [\s\S]*(^    p08 p08-n\d_.*\n){3}ai: .*\[2\]\.$",
+    "langchain_two_step_chain": r"^\d+ passages\n(^    p01 .+\n){3}Apixaban, 5 mg",
+    "llama_index_chat": r"passages\.\n(^    \d\.\d\d p08-n\d .*\n){2}[\s\S]*^4 m.*\np01: ",
+    "llama_index_starter": r"(^    \d\.\d\d p04-n.*\n){3}p08 [\s\S]*(^    \d\.\d\d p08-n.*\n){3}",
+    "search_one_patient": r"(^\d\.\d\d p01-n\d .+\n){3}",
+}
+"""What must be in an example's output: the patient's passages, and the answer with its citation."""
+
+PLACE = re.compile(r"^ +(?:\d\.\d\d )?(p\d\d)\b", re.MULTILINE)
+"""Whose a passage is that an example prints under its answer."""
+
+OWNERS = {
+    "answer_with_citations": {"p08"},
+    "langchain_rag_agent": {"p08"},
+    "langchain_two_step_chain": {"p01"},
+    "llama_index_chat": {"p08"},
+    "llama_index_starter": {"p04", "p08"},
+}
+
+
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
 def test_examples(example, workplace):
     assert len(example.read_text().splitlines()) < 60
+    alone = {name: value for name, value in os.environ.items() if name != "OPENAI_BASE_URL"}
     run = subprocess.run(
-        [sys.executable, example], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, example],
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.strip()
+    assert re.search(SHOWN[example.stem], run.stdout, re.MULTILINE), run.stdout
+    assert set(PLACE.findall(run.stdout)) == OWNERS.get(example.stem, set())

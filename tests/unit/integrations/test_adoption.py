@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from framework_notes import few_notes
 from qdrant_client import QdrantClient, models
+from qdrant_loopback import Loopback
 
 from drehr_rag import AllPatients, Patient
 from drehr_rag.errors import BadArgument, EncoderMismatch, ScopeError, StoreMissing
@@ -99,6 +100,47 @@ def test_llama_indexs_nodes_come_with_their_vectors(of_llama_index):
         held = store.client.store.vectors(list(back), scope=EVERYBODY)
         for node in nodes:
             assert held[node.node_id] == pytest.approx(np.array(node.embedding), abs=1e-6)
+
+
+@pytest.fixture(params=["folder", "server"])
+def elsewhere(request, tmp_path):
+    """A client of a folder, as it is opened again, or of a server over REST."""
+    if request.param == "folder":
+        client = QdrantClient(path=str(tmp_path / "theirs"))
+        yield client, lambda: client.close() or QdrantClient(path=str(tmp_path / "theirs"))
+        return
+    with Loopback(strict=True) as server:
+
+        def connect():
+            return QdrantClient(url=server.url, check_compatibility=False)
+
+        yield connect(), connect
+
+
+@pytest.mark.parametrize("kind", ["langchain", "llama_index"])
+def test_from_a_folder_and_from_a_server(kind, elsewhere, documents, of_llama_index, monkeypatch):
+    """Page by page, with ids and vectors; and what was there is there still."""
+    monkeypatch.setattr(_adoption, "PAGE", 3)
+    client, again = elsewhere
+    if kind == "langchain":
+        vectors = models.VectorParams(size=16, distance=models.Distance.COSINE)
+        client.create_collection("notes", vectors)
+        theirs = langchain_qdrant.QdrantVectorStore(client, "notes", embeddings_of(ENCODER))
+        theirs.add_documents(documents)
+    else:
+        stock.QdrantVectorStore("notes", client=client).add(of_llama_index[1])
+    client = again()
+    records = client.scroll("notes", with_vectors=True)[0]
+    store = of_ours(kind)
+    assert store.adopt(client, "notes") == len(records) == len(documents)
+    index = store.index if kind == "langchain" else store.client
+    held = index.store.vectors([str(one.id) for one in records], scope=EVERYBODY)
+    for record in records:
+        assert held[str(record.id)] == pytest.approx(np.array(record.vector), abs=1e-6)
+    owners = [chunk.patient_id for chunk in index.get(list(held), scope=EVERYBODY)]
+    assert sorted(owners) == sorted(one.metadata["patient_id"] for one in documents)
+    assert client.scroll("notes", with_vectors=True)[0] == records
+    client.close()
 
 
 @pytest.mark.parametrize("kind", ["langchain", "llama_index"])

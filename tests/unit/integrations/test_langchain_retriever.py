@@ -34,7 +34,18 @@ def people(documents):
 
 
 class TestStandard(RetrieversIntegrationTests):
-    opened = None
+    kind = ":memory:"
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def opened(cls, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("standard")
+        place = folder / "a.idx" if cls.kind == "edge" else cls.kind
+        with EhrIndex.open(place, encoder="offline") as index:
+            index.add(ward.notes()[:9])
+            assert any(folder.iterdir()) == (cls.kind == "edge")
+            cls.index = index
+            yield
 
     @property
     def retriever_constructor(self):
@@ -42,14 +53,15 @@ class TestStandard(RetrieversIntegrationTests):
 
     @property
     def retriever_constructor_params(self):
-        if TestStandard.opened is None:
-            TestStandard.opened = EhrIndex.open(":memory:", encoder="offline")
-            TestStandard.opened.add(ward.notes()[:9])
-        return {"index": TestStandard.opened, "scope": EVERYBODY}
+        return {"index": self.index, "scope": EVERYBODY}
 
     @property
     def retriever_query_example(self):
         return QUERY
+
+
+class TestStandardOnEdge(TestStandard):
+    kind = "edge"
 
 
 @pytest.mark.parametrize(

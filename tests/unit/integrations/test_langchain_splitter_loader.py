@@ -12,6 +12,7 @@ from langchain_qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient, models
 
 from drehr_rag import AllPatients, EhrIndex, Fields, Note, Patient, ward
+from drehr_rag._registry import names
 from drehr_rag.errors import (
     BadArgument,
     NoNotes,
@@ -28,6 +29,7 @@ from drehr_rag.integrations.langchain import (
     EhrNoteLoader,
     QdrantCollectionLoader,
 )
+from drehr_rag.notes.readers import read_notes
 from drehr_rag.testing import HashEncoder
 
 EVERYBODY = AllPatients(reason="test")
@@ -59,6 +61,46 @@ def test_every_note_with_its_untouched_text(file):
             "encounter_start", "encounter_end", "written_at", *note.metadata}  # fmt: skip
         json.dumps(document.metadata)
     assert loader.rejects == []
+
+
+ROW = {"note_id": "n1", "patient_id": "p1", "text": "Gout."}
+MIMIC3 = "ROW_ID,SUBJECT_ID,HADM_ID,CHARTDATE,CHARTTIME,CATEGORY,ISERROR,TEXT\n"
+MIMIC4 = "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text\n"
+FHIR = {
+    "resourceType": "DocumentReference",
+    "id": "n1",
+    "status": "current",
+    "subject": {"reference": "Patient/p1"},
+    "content": [{"attachment": {"contentType": "text/plain", "data": "R291dC4="}}],
+}
+FORMATS = {
+    "jsonl": ("a.jsonl", json.dumps(ROW)),
+    "csv": ("a.csv", "note_id,patient_id,text\nn1,p1,Gout.\n"),
+    "mimic3": ("NOTEEVENTS.csv", MIMIC3 + "1,7,8,,,Nursing,,Gout.\n"),
+    "mimic4": ("discharge.csv", MIMIC4 + "n1,7,8,DS,1,2180-05-07,,Gout.\n"),
+    "text": ("p1/n1.txt", "Gout."),
+    "fhir": ("a.json", json.dumps(FHIR)),
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("named", [True, False])
+def test_every_format(tmp_path, format, named):
+    """Named or recognised, the documents are the notes that the core's reader gives."""
+    name, content = FORMATS[format]
+    path = tmp_path / "data" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    place = tmp_path / "data" if format == "text" else path
+    (document,) = EhrNoteLoader(place, format=format if named else None).load()
+    (note,) = read_notes(place, format=format)
+    assert (document.id, document.page_content) == (note.note_id, "Gout.")
+    assert document.metadata["patient_id"] == note.patient_id
+    assert note.patient_id in ("p1", "7")
+
+
+def test_every_reader_has_a_format_here():
+    assert set(names("drehr_rag.notes.readers")) == set(FORMATS)
 
 
 async def test_it_is_lazy_and_awaitable(file):

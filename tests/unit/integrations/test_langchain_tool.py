@@ -45,6 +45,24 @@ class TestOfAStore(Suite, ToolsIntegrationTests):
         return DrEhrVectorStore(made().index, scope=EVERYBODY).as_retriever().as_tool()
 
 
+class TestOnEdge(Suite, ToolsIntegrationTests):
+    """On an index in a folder, by the retriever and by the store's."""
+
+    @pytest.fixture(autouse=True, params=["retriever", "store"])
+    def opened(self, request, tmp_path):
+        with EhrIndex.open(tmp_path / "a.idx", encoder=HashEncoder(dimension=64)) as index:
+            index.add(few_notes())
+            store = DrEhrVectorStore(index, scope=EVERYBODY)
+            ours = DrEhrRetriever(index=index, scope=EVERYBODY)
+            self.retriever = ours if request.param == "retriever" else store.as_retriever()
+            assert any((tmp_path / "a.idx").iterdir())
+            yield
+
+    @property
+    def tool_constructor(self):
+        return self.retriever.as_tool()
+
+
 def called(**arguments):
     return {"type": "tool_call", "name": "search_notes", "id": "1", "args": arguments}
 
