@@ -50,13 +50,13 @@ class Expanded:
         mentions: Those kept, as mentions of their full names.
         counts: `abbreviations kept` and `abbreviations refused: …`, each pair once.
         failures: Why the model gave nothing.
-        unanswered: Its server did not answer.
+        answered: Whether its server answered; None: it was not asked.
     """
 
     mentions: list[Mention] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     failures: tuple[str, ...] = ()
-    unanswered: bool = False
+    answered: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,12 @@ class Abbreviating:
         try:
             reply = self.generator.generate(_request(text))
         except ReplyUnusable as problem:
-            found.failures = (str(problem),)
+            found.failures, found.answered = (str(problem),), True
             return
         except GeneratorError as problem:
-            found.failures, found.unanswered = (str(problem),), True
+            found.failures, found.answered = (str(problem),), False
             return
+        found.answered = True
         try:
             rows = json.loads(reply)["abbreviations"]
             pairs = [(str(row["short"]).strip(), str(row["long"]).strip()) for row in rows]

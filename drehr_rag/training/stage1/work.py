@@ -59,7 +59,9 @@ class Stage1:
             counts["negatives"] = len(negatives)
         else:
             counts["chunks without entities"] = 1
-        return Outcome(example, counts, expanded.failures, expanded.unanswered)
+        return Outcome(
+            example, counts, expanded.failures, expanded.answered, again=expanded.answered is False
+        )
 
     def _mentions(self, text: str, expanded: list[Mention], counts: Counter[str]) -> list[Mention]:
         """In order; where an abbreviation is explained, its letters mean nothing else."""
