@@ -10,12 +10,13 @@ import re
 import pytest
 
 from drehr_rag.errors import BadArgument, NoteError, TrainingError, UnknownName
+from drehr_rag.notes.chunkers.words import WordChunker
 from drehr_rag.training.examples import Example
 from drehr_rag.training.leakage import Guard, HeldOut, HeldOutIds, NearTexts, held_out_texts
 from drehr_rag.training.leakage.holding import Guarded, GuardedAsync
 from drehr_rag.training.leakage.shingles import LONGEST, shingles, windows, words_of
 from drehr_rag.training.outcomes import Outcome
-from drehr_rag.types import Chunk
+from drehr_rag.types import Chunk, Note
 
 RANDOM = random.Random(7)
 VOCABULARY = [f"word{i}" for i in range(4000)]
@@ -56,6 +57,18 @@ def test_case_punctuation_and_a_new_date_do_not_hide_it(near):
     words = [w.upper() for w in NOTE[:100]]
     words[20] = "2004-03-02"
     assert near.find(", ".join(words)).held_out == "n1_0"
+
+
+@pytest.mark.parametrize("cleaning", ["dr_ehr", "cliniq"])
+@pytest.mark.parametrize("mark", ["[**2151-7-16**]", "[**Known\nlastname 11**]", "___", "_____"])
+def test_marks_of_de_identification_do_not_hide_it(cleaning, mark):
+    words = text(300).split()
+    raw = " ".join(f"{mark} {word}" if i % 4 == 0 else word for i, word in enumerate(words))
+    near = NearTexts([HeldOut("n1", "n1", raw)])
+    [chunks] = WordChunker(cleaning=cleaning).split([Note(note_id="x", patient_id="x", text=raw)])
+    assert all(near.find(chunk.text) for chunk in chunks if len(words_of(chunk.text)) > 40)
+    assert words_of(raw) == words
+    assert words_of("a [stray bracket " + "word " * 50 + "] end")[:3] == ["a", "stray", "bracket"]
 
 
 def test_other_notes_and_a_shared_sentence_are_not_leaks(near):

@@ -259,7 +259,7 @@ def test_a_second_try_does_not_begin_at_a_server_that_is_gone(tmp_path, whole_bu
     for at_all in (COUNT + 1, 1):
         calls = [] if at_all > 1 else [0] * COUNT
         before = len(calls)
-        with pytest.raises(TrainingError, match="last chunk had no answer .*does not answer"):
+        with pytest.raises(TrainingError, match=r"last chunk had no answer .*does not answer"):
             build(chunks, work, output, **GIVEN)
         assert len(calls) - before == at_all
         assert not output.exists()
@@ -279,7 +279,7 @@ def test_chunks_that_are_not_asked_about_say_nothing_of_the_server(tmp_path):
         number = int(chunk.text.split()[1])
         return lost(chunk) if number % 2 else Outcome(None, failures=("held out",))
 
-    with pytest.raises(TrainingError, match="last 10 chunks had no answer .*does not answer"):
+    with pytest.raises(TrainingError, match=r"last 10 chunks had no answer .*does not answer"):
         build(list(build_child.chunks(60)), work, tmp_path / "out.jsonl", **GIVEN)
     lines = (tmp_path / "out.journal").read_text().splitlines()
     assert len(lines) == 2  # the header, and what came before the first
