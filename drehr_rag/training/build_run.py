@@ -126,7 +126,7 @@ class BuildRun:
         elif not outcome.again:
             self._journal.add({**outcome.entry(idx), "second": True})
 
-    def finish(self, account: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, account: Mapping[str, Any], licences: Mapping[str, str]) -> dict[str, Any]:
         """Make the files, the manifest last; then the journal goes."""
         self._tally = Tally()
         for entry in self._entries():
@@ -135,6 +135,7 @@ class BuildRun:
         self._write_failures()
         manifest = {
             **self._known_by,
+            "licences": dict(licences),
             "corpus": dict(account),
             **self._tally.record(),
             "sha256": checksum(self._output),

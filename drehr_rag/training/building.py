@@ -35,6 +35,7 @@ def build(
     *,
     settings: Mapping[str, Any],
     sources: Mapping[str, str],
+    licences: Mapping[str, str] | None = None,
     account: Mapping[str, Any] | None = None,
     workers: int = 1,
     patience: int = PATIENCE,
@@ -50,6 +51,7 @@ def build(
         settings: What decides on the outcomes, as JSON values: for the manifest, and to tell
             whether a build may go on.
         sources: Checksum of each file that was read, by name; likewise.
+        licences: Of the sources, by name, as far as they are known: for the manifest.
         account: What the stream counts of itself (notes read, dropped, …): read when it has ended.
         workers: Processes.
         patience: Chunks in a row without an answer, after which it stops.
@@ -72,7 +74,7 @@ def build(
             with closing(in_order(work, some(chunks), workers=workers)) as outcomes:
                 for idx, outcome in outcomes:
                     run.take(idx, outcome)
-        return run.finish(account or {})
+        return run.finish(account or {}, licences or {})
 
 
 async def build_async(
@@ -82,6 +84,7 @@ async def build_async(
     *,
     settings: Mapping[str, Any],
     sources: Mapping[str, str],
+    licences: Mapping[str, str] | None = None,
     account: Mapping[str, Any] | None = None,
     concurrency: int = 16,
     patience: int = PATIENCE,
@@ -102,4 +105,4 @@ async def build_async(
             ) as outcomes:
                 async for idx, outcome in outcomes:
                     run.take(idx, outcome)
-        return run.finish(account or {})
+        return run.finish(account or {}, licences or {})

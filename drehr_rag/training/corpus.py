@@ -4,16 +4,16 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from drehr_rag._arguments import whole
-from drehr_rag._files import checksum, written
+from drehr_rag._files import written
 from drehr_rag.errors import TrainingError
 from drehr_rag.notes.chunkers.words import OVERLAP, SIZE, WordChunker
 from drehr_rag.notes.cleaning import Cleaning
 from drehr_rag.notes.readers import WITHOUT_COLUMNS, Fields, read_notes, recognise
+from drehr_rag.training.source_files import checksums
 from drehr_rag.training.split import Split
 from drehr_rag.types import Chunk, Note, Reject
 
@@ -86,14 +86,7 @@ class Corpus:
 
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each source by its name; of a folder, over the names and sums of its files."""
-        found: dict[str, str] = {}
-        for source in self._sources:
-            name, number = source.name, 1
-            while name in found:
-                number += 1
-                name = f"{source.name} ({number})"
-            found[name] = _folder_checksum(source) if source.is_dir() else checksum(source)
-        return found
+        return checksums(self._sources)
 
     def __iter__(self) -> Iterator[Chunk]:
         """Every chunk, in the notes' order.
@@ -165,9 +158,3 @@ class Corpus:
 def _rejected(note: Note) -> Reject:
     file, line = note.origin
     return Reject(file, line, "the same note_id as another note", note.note_id, note.patient_id)
-
-
-def _folder_checksum(folder: Path) -> str:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    lines = [f"{file.relative_to(folder).as_posix()} {checksum(file)}\n" for file in files]
-    return sha256("".join(lines).encode()).hexdigest()

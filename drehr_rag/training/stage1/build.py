@@ -6,7 +6,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
-from drehr_rag._files import checksum
 from drehr_rag.errors import BadArgument
 from drehr_rag.kg import Matcher, StoredGraph
 from drehr_rag.kg.abbreviations import Abbreviations
@@ -16,6 +15,7 @@ from drehr_rag.training.building import Progress, build
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.leakage.guard import Guard
 from drehr_rag.training.leakage.holding import Guarded, leakage_settings
+from drehr_rag.training.source_files import apart, checksums
 from drehr_rag.training.stage1.abbreviating import Abbreviating
 from drehr_rag.training.stage1.breadth import BROADEST, Breadth
 from drehr_rag.training.stage1.injection import Injection
@@ -114,7 +114,7 @@ def build_stage1(
     sources = {
         **corpus.checksums(),
         "graph": _graph_checksum(graph),
-        **{f"abbreviations {file.name}": checksum(file) for file in lists},
+        **{f"abbreviations {name}": sum_ for name, sum_ in checksums(lists).items()},
     }
     return build(
         corpus,
@@ -122,6 +122,7 @@ def build_stage1(
         output,
         settings=settings,
         sources=sources,
+        licences=_licences(graph),
         account=corpus.counts,
         workers=workers,
         progress=progress,
@@ -133,6 +134,13 @@ def _graph_checksum(graph: StoredGraph) -> str:
     files: Mapping[str, Mapping[str, Any]] = graph.manifest["files"]
     sums = {name: file["sha256"] for name, file in files.items()}
     return sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
+
+
+def _licences(graph: StoredGraph) -> dict[str, str]:
+    """Of each file that the graph was built from."""
+    told: list[Mapping[str, str]] = graph.manifest["sources"]
+    names = apart(source["path"] for source in told)
+    return {name: source["licence"] for name, source in zip(names, told, strict=True)}
 
 
 def _model(generator: Generator | None) -> str | None:

@@ -129,8 +129,11 @@ def test_what_is_only_denied_becomes_a_hard_negative(tmp_path, graph):
 def test_an_inventory_is_read_and_refusals_are_counted(tmp_path, graph):
     inventory = tmp_path / "counted.tsv"
     inventory.write_text("ha\theart attack\t0.9\nbp\tblood pressure\t1\ncp\tchest pain\t0.5\n")
+    other = tmp_path / "other" / inventory.name
+    other.parent.mkdir()
+    other.write_text("ha\thepatitis a\t0.9\n")
     [record], manifest = built(
-        tmp_path, graph, "HA, BP high, CP.", inventories=[inventory], ratios=NOTHING
+        tmp_path, graph, "HA, BP high, CP.", inventories=[inventory, other], ratios=NOTHING
     )
     assert record["entities"] == ["heart attack"]
     assert manifest["counts"] == {
@@ -138,7 +141,10 @@ def test_an_inventory_is_read_and_refusals_are_counted(tmp_path, graph):
         "abbreviations refused: the full name is no term of the graph": 1,
         "entities": 1,
     }
-    assert manifest["sources"].keys() == {"notes.jsonl", "graph", "abbreviations counted.tsv"}
+    lists = ("abbreviations counted.tsv", "abbreviations counted.tsv (2)")
+    assert manifest["sources"].keys() == {"notes.jsonl", "graph", *lists}
+    assert len({manifest["sources"][name] for name in lists}) == 2
+    assert manifest["licences"] == {tmp_path.name: "CC0"}
 
 
 def test_what_is_added_is_by_chance_and_the_same_for_a_seed(tmp_path, monkeypatch):
