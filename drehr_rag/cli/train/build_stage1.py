@@ -28,6 +28,7 @@ def command(
     column: c.Column = None,
     constant: c.Constant = None,
     keep: c.Keep = None,
+    note_type: c.NoteType = None,
     cleaning: c.Cleaning = "dr_ehr",
     shortest: c.Shortest = SHORTEST,
     terms: Annotated[
@@ -104,6 +105,7 @@ def command(
         column=column,
         constant=constant,
         keep=keep,
+        note_type=note_type,
         cleaning=cleaning,
         shortest=shortest,
     )
