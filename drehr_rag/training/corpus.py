@@ -52,7 +52,8 @@ class Corpus:
             fields: Which column holds which field of a note.
             keep: Keeps a part of the notes; others are counted.
             note_types: Keeps notes of these types (case and outer space do not matter; MIMIC-IV's
-                may be said as `DS`), others are counted; by default of any. The paper has MIMIC-IV's discharge summaries alone.
+                may be said as `DS`), others are counted; by default of any. The paper has
+                discharge summaries alone.
             cleaning: As published: `dr_ehr` drops runs of one non-word character, `cliniq` not.
             size: Words of a chunk.
             overlap: Words that a chunk shares with the one before it.

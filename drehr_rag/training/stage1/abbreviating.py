@@ -53,7 +53,7 @@ class Expanded:
         answered: Whether its server answered; None: it was not asked.
     """
 
-    mentions: list[Mention] = field(default_factory=list)
+    mentions: list[Mention] = field(default_factory=list, repr=False)
     counts: Counter[str] = field(default_factory=Counter)
     failures: tuple[str, ...] = ()
     answered: bool | None = None

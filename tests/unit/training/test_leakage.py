@@ -82,6 +82,13 @@ def test_a_sentence_of_eleven_words_is_an_idiom_and_one_of_twelve_is_not(near):
     assert near.find(" ".join(NOTE[:12])).overlap == 1
 
 
+def test_the_least_that_counts_is_found_in_a_whole_chunk():
+    short = [text(12) for _ in range(1500)]
+    near = NearTexts(held(f"s{i}", words) for i, words in enumerate(short))
+    found = [near.find(f"{text(44)} {words} {text(44)}") for words in short]
+    assert [one and one.held_out for one in found] == [f"s{i}_0" for i in range(len(short))]
+
+
 def test_equal_short_texts_are_leaks():
     near = NearTexts([held("a", "Pyrexia and rash.")])
     assert near.find("pyrexia, and RASH").overlap == 1

@@ -18,7 +18,9 @@ from unit.training.stage1_graphs import HEART, make_graph
 from drehr_rag.errors import BadArgument, TrainingError
 from drehr_rag.generators.openai import OpenAIGenerator
 from drehr_rag.kg import Matcher, Record
+from drehr_rag.kg.abbreviations import Abbreviations
 from drehr_rag.training.corpus import Corpus
+from drehr_rag.training.stage1.abbreviating import Abbreviating
 from drehr_rag.training.stage1.breadth import Breadth
 from drehr_rag.training.stage1.build import build_stage1
 from drehr_rag.training.stage1.leave_out import LeaveOut
@@ -212,6 +214,14 @@ def test_an_acronym_counts_in_capitals_alone(graph, text, found):
     mentions = Mentions(graph, Matcher.of(graph), LeaveOut())
     [match] = [m for m in mentions.find(text) if "ALL" in text[m.start : m.start + 3].upper()]
     assert isinstance(match, Dropped) is not found
+
+
+def test_no_repr_holds_what_a_note_says(graph):
+    found = Mentions(graph, Matcher.of(graph), LeaveOut())
+    known = Abbreviating(found, Abbreviations([], least=0.8)).of(TEXT)
+    assert known.mentions
+    shown = f"{known!r} {known.mentions!r} {list(found.find(TEXT))!r}"
+    assert not any(word in shown for word in ("attack", "fibrillation", "rash"))
 
 
 def test_a_file_says_what_is_left_out(tmp_path, graph):
