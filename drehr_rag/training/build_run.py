@@ -9,7 +9,7 @@ from typing import Any
 
 from drehr_rag._files import checksum, written
 from drehr_rag.errors import TrainingError
-from drehr_rag.training.build_files import beside
+from drehr_rag.training.build_files import beside, write_examples, write_failures
 from drehr_rag.training.journal import Journal
 from drehr_rag.training.outcomes import Outcome, Tally
 from drehr_rag.types import Chunk
@@ -131,8 +131,8 @@ class BuildRun:
         self._tally = Tally()
         for entry in self._entries():
             self._tally.add(entry)
-        self._write_examples()
-        self._write_failures()
+        write_examples(self._output, self._entries())
+        write_failures(self._output, self._entries())
         manifest = {
             **self._known_by,
             "licences": dict(licences),
@@ -166,23 +166,6 @@ class BuildRun:
             self._journal.add(entry)
             self._tally.add(entry)
         self._held, self._silent = [], 0
-
-    def _write_examples(self) -> None:
-        with written(self._output, error=TrainingError) as file:
-            for entry in self._entries():
-                if entry["example"] is not None:
-                    file.write(json.dumps(entry["example"], ensure_ascii=False) + "\n")
-
-    def _write_failures(self) -> None:
-        place = beside(self._output, ".failures.jsonl")
-        place.unlink(missing_ok=True)
-        if not self._tally.failures:
-            return
-        with written(place, error=TrainingError) as file:
-            for entry in self._entries():
-                for reason in entry["failures"]:
-                    line = {"idx": entry["idx"], "reason": reason}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _tell(self) -> None:
         if self._progress:
