@@ -80,16 +80,16 @@ class BuildRun:
         it is gone; if it does, what has no answer again is the chunk's own fault.
 
         Raises:
-            TrainingError: No chunk at all had an answer.
+            TrainingError: The last had no answer, and none before gave an example.
         """
-        if self._held and not self._tally.chunks:
+        if self._held and not self._tally.examples:
             raise self._gone()
         self._write_held()
         self._second = True
         wanted = {entry["idx"] for entry in self._entries() if entry.get("again")}
         if not wanted:
             return
-        well = (entry["idx"] for entry in self._entries() if not entry["failures"])
+        well = (one["idx"] for one in self._entries() if one["example"] and not one.get("again"))
         self._control = next(well, "")
         some = {
             c.chunk_id: c for c in chunks if c.chunk_id in wanted or c.chunk_id == self._control

@@ -271,6 +271,15 @@ def test_a_build_in_which_nothing_was_answered_is_none(tmp_path):
     with pytest.raises(TrainingError, match="last 3 chunks had no answer"):
         build(list(build_child.chunks(3)), lost, tmp_path / "none.jsonl", **GIVEN)
 
+    def but_one(chunk):
+        held_out = Outcome(None, {"held out: id": 1}, ("held out (id)",))
+        return held_out if chunk.chunk_id == "n0_0" else lost(chunk)
+
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="last 3 chunks had no answer"):
+            build(list(build_child.chunks(4)), but_one, tmp_path / "some.jsonl", **GIVEN)
+    assert not (tmp_path / "some.jsonl").exists()
+
 
 def test_chunks_that_are_not_asked_about_say_nothing_of_the_server(tmp_path):
     """Held-out ones between those without an answer."""
