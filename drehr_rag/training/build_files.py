@@ -1,12 +1,13 @@
 """The files beside a build's output, and whether the build has come to its end."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from drehr_rag import __version__
-from drehr_rag._files import opened
+from drehr_rag._files import opened, written
 from drehr_rag.errors import BadArgument, TrainingError
 from drehr_rag.training.journal import differences
 
@@ -56,6 +57,34 @@ def finished(output: Path, known_by: Mapping[str, Any]) -> dict[str, Any] | None
             "name another output, or delete it"
         )
     return manifest
+
+
+def write_examples(output: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """The examples of a journal's entries.
+
+    Raises:
+        TrainingError: The file cannot be written.
+    """
+    with written(output, error=TrainingError) as file:
+        for entry in entries:
+            if entry["example"] is not None:
+                file.write(json.dumps(entry["example"], ensure_ascii=False) + "\n")
+
+
+def write_failures(output: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Id and reason of what failed; no file if nothing did.
+
+    Raises:
+        TrainingError: The file cannot be written.
+    """
+    place = beside(output, ".failures.jsonl")
+    place.unlink(missing_ok=True)
+    rows = ({"idx": entry["idx"], "reason": why} for entry in entries for why in entry["failures"])
+    if (first := next(rows, None)) is None:
+        return
+    with written(place, error=TrainingError) as file:
+        for row in chain([first], rows):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _manifest(place: Path) -> dict[str, Any]:

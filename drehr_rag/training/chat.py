@@ -33,6 +33,12 @@ CONCURRENCY = 32
 """Requests in flight: vLLM computes many at once."""
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_NEVER = {
+    401: "give the right key in OPENAI_API_KEY",
+    403: "give a key in OPENAI_API_KEY that may use this model",
+    404: "it has no such model or path: see --model and --llm-url",
+}
+"""What no prompt can get an answer to."""
 
 
 class Chat:
@@ -112,11 +118,14 @@ class Chat:
         }
 
     async def ask(self, prompt: str, *, schema: Mapping[str, Any] | None = None) -> Reply | Silence:
-        """The reply to one prompt, or why there is none; nothing is raised.
+        """The reply to one prompt, or why there is none.
 
         Args:
             prompt: Sent as one message of the user.
             schema: JSON schema that the reply must fit.
+
+        Raises:
+            GeneratorError: No prompt would have a reply: the key or the model's name is wrong.
         """
         body: dict[str, Any] = {
             "model": self.model,
@@ -171,6 +180,10 @@ class Chat:
             return Silence(f"does not answer within {self._timeout:g} s", True)
         except (httpx.RequestError, httpx.InvalidURL) as problem:
             return Silence(f"does not answer ({type(problem).__name__})", True)
+        if remedy := _NEVER.get(answer.status_code):
+            raise GeneratorError(
+                f"the language model at {self.url} answered {answer.status_code}: {remedy}"
+            )
         if answer.status_code != 200:
             if asked is not None and (seconds := _seconds(answer.headers.get("Retry-After", ""))):
                 asked.append(seconds)

@@ -4,16 +4,17 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from drehr_rag._arguments import whole
-from drehr_rag._files import checksum, written
+from drehr_rag._files import written
 from drehr_rag.errors import TrainingError
 from drehr_rag.notes.chunkers.words import OVERLAP, SIZE, WordChunker
 from drehr_rag.notes.cleaning import Cleaning
 from drehr_rag.notes.readers import WITHOUT_COLUMNS, Fields, read_notes, recognise
+from drehr_rag.notes.readers.mimic4 import NOTE_TYPES
+from drehr_rag.training.source_files import checksums
 from drehr_rag.training.split import Split
 from drehr_rag.types import Chunk, Note, Reject
 
@@ -36,6 +37,7 @@ class Corpus:
         format: str | None = None,
         fields: Fields | None = None,
         keep: Split | None = None,
+        note_types: Iterable[str] = (),
         cleaning: Cleaning = "dr_ehr",
         size: int = SIZE,
         overlap: int = OVERLAP,
@@ -49,6 +51,9 @@ class Corpus:
             format: A reader's name; without it each source's format is recognised.
             fields: Which column holds which field of a note.
             keep: Keeps a part of the notes; others are counted.
+            note_types: Keeps notes of these types (case and outer space do not matter; MIMIC-IV's
+                may be said as `DS`), others are counted; by default of any. The paper has
+                discharge summaries alone.
             cleaning: As published: `dr_ehr` drops runs of one non-word character, `cliniq` not.
             size: Words of a chunk.
             overlap: Words that a chunk shares with the one before it.
@@ -61,6 +66,7 @@ class Corpus:
         whole(shortest, "shortest", 0)
         self._sources = [Path(source) for source in sources]
         self._format, self._keep = format, keep
+        self._note_types = sorted({_type_key(name) for name in note_types})
         self._fields = fields or Fields()
         self._chunker = WordChunker(cleaning=cleaning, size=size, overlap=overlap)
         self._shortest, self._rejects_file = shortest, rejects
@@ -79,6 +85,7 @@ class Corpus:
             **self._chunker.settings,
             "shortest": self._shortest,
             "keep": self._keep and str(self._keep),
+            "note_types": self._note_types,
             "format": self._format,
             "columns": dict(self._fields.columns),
             "constants": dict(self._fields.constants),
@@ -86,14 +93,7 @@ class Corpus:
 
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each source by its name; of a folder, over the names and sums of its files."""
-        found: dict[str, str] = {}
-        for source in self._sources:
-            name, number = source.name, 1
-            while name in found:
-                number += 1
-                name = f"{source.name} ({number})"
-            found[name] = _folder_checksum(source) if source.is_dir() else checksum(source)
-        return found
+        return checksums(self._sources)
 
     def __iter__(self) -> Iterator[Chunk]:
         """Every chunk, in the notes' order.
@@ -124,6 +124,8 @@ class Corpus:
                 self._drop("the same note_id as another note", _rejected(row))
             elif self._keep and not self._keep.keeps(row):
                 self.counts[f"notes dropped: not in {self._keep}"] += 1
+            elif self._note_types and _type_key(row.note_type or "") not in self._note_types:
+                self.counts["notes dropped: of another type"] += 1
             else:
                 yield row
             if isinstance(row, Note):
@@ -162,12 +164,11 @@ class Corpus:
                     file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
 
 
+def _type_key(name: str) -> str:
+    """As MIMIC-IV's reader writes types out, so that its `DS` may be named too."""
+    return NOTE_TYPES.get(name.strip().upper(), name).strip().casefold()
+
+
 def _rejected(note: Note) -> Reject:
     file, line = note.origin
     return Reject(file, line, "the same note_id as another note", note.note_id, note.patient_id)
-
-
-def _folder_checksum(folder: Path) -> str:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    lines = [f"{file.relative_to(folder).as_posix()} {checksum(file)}\n" for file in files]
-    return sha256("".join(lines).encode()).hexdigest()

@@ -16,20 +16,23 @@ class Outcome:
         example: None if nothing was found to train on.
         counts: By name, e.g. `{"mentions": 3, "abbreviations refused: one character": 1}`.
         failures: Reasons, of a few kinds so that they can be counted, and never with note text.
-        unanswered: A server did not answer, so that a further try may do better. Many in a row
-            stop the build; they are tried again when it goes on.
+        answered: Whether a server that was asked answered anything; None: none was asked. Many
+            in a row without an answer stop the build; they are tried again when it goes on.
+        again: A server was busy or away, so that a further try, at the build's end, may do better.
     """
 
     example: Example | None
     counts: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
-    unanswered: bool = False
+    answered: bool | None = None
+    again: bool = False
 
     def entry(self, idx: str) -> dict[str, Any]:
         """As a line of the journal."""
         example = self.example and self.example.model_dump(exclude_defaults=True)
         counts = {name: count for name, count in self.counts.items() if count}
-        return {"idx": idx, "example": example, "counts": counts, "failures": self.failures}
+        entry = {"idx": idx, "example": example, "counts": counts, "failures": self.failures}
+        return entry | ({"again": True} if self.again else {})
 
 
 class Tally:

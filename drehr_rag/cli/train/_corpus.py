@@ -15,7 +15,7 @@ from drehr_rag.cli._options import pairs
 from drehr_rag.cli._show import console, plain, print_json
 from drehr_rag.notes.readers import Fields
 from drehr_rag.training.building import Progress, beside
-from drehr_rag.training.corpus import SHORTEST, Corpus
+from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.outcomes import Tally
 from drehr_rag.training.split import Split
 
@@ -44,6 +44,12 @@ Keep = Annotated[
         metavar="COLUMN:PARTS/OF",
     ),
 ]
+NoteType = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        help="Only notes of this type, e.g. DS of MIMIC-IV; may be repeated. By default any."
+    ),
+]
 Shortest = Annotated[
     int, typer.Option(help="Words of a note below which it is dropped; the paper's 50.", min=0)
 ]
@@ -59,16 +65,17 @@ def corpus_of(
     column: list[str] | None,
     constant: list[str] | None,
     keep: str | None,
+    note_type: list[str] | None,
     cleaning: str,
-    shortest: int = SHORTEST,
-    metadata: tuple[str, ...] = (),
+    shortest: int,
 ) -> Corpus:
     """The chunks that the options ask for; unreadable rows go to `NAME.rejects.jsonl`."""
     return Corpus(
         notes,
         format=format,
-        fields=Fields(pairs(column, "--column"), pairs(constant, "--set"), metadata),
+        fields=Fields(pairs(column, "--column"), pairs(constant, "--set")),
         keep=Split.parse(keep) if keep else None,
+        note_types=note_type or (),
         cleaning=cleaning,  # type: ignore[arg-type]  # the chunker refuses any other
         shortest=shortest,
         rejects=beside(output, ".rejects.jsonl"),

@@ -1,7 +1,7 @@
 """`drehr-rag train build-stage1`: notes and a knowledge graph to stage 1's examples."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
@@ -9,11 +9,11 @@ from drehr_rag.cli import _options as o
 from drehr_rag.cli.train import _corpus as c
 from drehr_rag.cli.train import _guard as g
 from drehr_rag.errors import BadArgument
-from drehr_rag.generators import load_generator
 from drehr_rag.kg import StoredGraph
+from drehr_rag.training.chat import Chat
 from drehr_rag.training.corpus import SHORTEST
 from drehr_rag.training.stage1.breadth import BROADEST
-from drehr_rag.training.stage1.build import SHARE, build_stage1
+from drehr_rag.training.stage1.build import MAX_TOKENS, SHARE, build_stage1
 from drehr_rag.training.stage1.leave_out import LeaveOut
 from drehr_rag.training.stage1.ratios import Ratios, concepts_and_terms
 
@@ -28,6 +28,7 @@ def command(
     column: c.Column = None,
     constant: c.Constant = None,
     keep: c.Keep = None,
+    note_type: c.NoteType = None,
     cleaning: c.Cleaning = "dr_ehr",
     shortest: c.Shortest = SHORTEST,
     terms: Annotated[
@@ -84,7 +85,7 @@ def command(
     threshold: g.Threshold = g.DEFAULT,
     templates: g.Templates = "drop",
     allow: g.Allow = False,
-    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Processes; not with --llm-url.", min=1)] = 1,
     seed: c.Seed = 0,
     json: o.Json = False,
 ) -> None:
@@ -104,6 +105,7 @@ def command(
         column=column,
         constant=constant,
         keep=keep,
+        note_type=note_type,
         cleaning=cleaning,
         shortest=shortest,
     )
@@ -111,7 +113,6 @@ def command(
         concepts_and_terms(hypernyms, "--hypernyms"),
         concepts_and_terms(related, "--related"),
     )
-    generator: Any = load_generator("openai", url=llm_url, model=model) if llm_url else None
     with c.bar(quiet=json) as progress:
         manifest = build_stage1(
             corpus,
@@ -125,7 +126,7 @@ def command(
             inventories=abbreviations or (),
             own_definitions=own_definitions,
             share=share,
-            generator=generator,
+            chat=Chat(llm_url, model=model, max_tokens=MAX_TOKENS) if llm_url else None,
             denied=denied,  # type: ignore[arg-type]  # build_stage1 refuses any other
             seed=seed,
             guard=g.guard_of(held_out, against, threshold, templates),

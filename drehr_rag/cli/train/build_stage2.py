@@ -16,6 +16,9 @@ from drehr_rag.training.corpus import SHORTEST
 from drehr_rag.training.stage2.annotated import AnnotatedCorpus
 from drehr_rag.training.stage2.build import build_from_annotations, build_from_model
 
+FORM = "bullets"
+"""Of replies, as the paper asks for them."""
+
 
 def command(
     output: c.Output,
@@ -40,9 +43,7 @@ def command(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--type", help="diagnosis, procedure, prescription; by default all."),
     ] = None,
-    form: Annotated[str, typer.Option(help="Of replies: bullets, or json (by a schema).")] = (
-        "bullets"
-    ),
+    form: Annotated[str, typer.Option(help="Of replies: bullets, or json (by a schema).")] = FORM,
     temperature: Annotated[float, typer.Option(help="Of the model.", min=0)] = TEMPERATURE,
     max_tokens: Annotated[int, typer.Option(help="Of a reply.", min=1)] = MAX_TOKENS,
     concurrency: Annotated[int, typer.Option(help="Requests in flight.", min=1)] = CONCURRENCY,
@@ -50,6 +51,7 @@ def command(
     column: c.Column = None,
     constant: c.Constant = None,
     keep: c.Keep = None,
+    note_type: c.NoteType = None,
     cleaning: c.Cleaning = "dr_ehr",
     shortest: c.Shortest = SHORTEST,
     held_out: g.HeldOutFile = None,
@@ -71,11 +73,20 @@ def command(
     guard = g.guard_of(held_out, against, threshold, templates)
     with c.bar(quiet=json) as progress:
         if annotations:
-            read: dict[str, Any] = {"format": format, "column": column, "set": constant}
-            if wrong := [name for name, value in {**read, "keep": keep}.items() if value]:
-                raise BadArgument(
-                    f"--{wrong[0]} goes with --llm-url; annotations: NAME:FILE?keep=…"
-                )
+            _refuse(
+                ("--format", format, None),
+                ("--column", column, None),
+                ("--set", constant, None),
+                ("--keep", keep, None),
+                ("--note-type", note_type, None),
+                ("--shortest", shortest, SHORTEST),
+                ("--model", model, None),
+                ("--type", types, None),
+                ("--form", form, FORM),
+                ("--temperature", temperature, TEMPERATURE),
+                ("--max-tokens", max_tokens, MAX_TOKENS),
+                ("--concurrency", concurrency, CONCURRENCY),
+            )
             manifest = build_from_annotations(
                 AnnotatedCorpus(annotations, notes=notes or (), cleaning=cleaning),  # type: ignore[arg-type]
                 output,
@@ -91,6 +102,7 @@ def command(
                 column=column,
                 constant=constant,
                 keep=keep,
+                note_type=note_type,
                 cleaning=cleaning,
                 shortest=shortest,
             )
@@ -115,6 +127,14 @@ def command(
             )
             manifest = asyncio.run(_opened(chat, build))
     c.show(manifest, output, json=json)
+
+
+def _refuse(*options: tuple[str, object, object]) -> None:
+    """Options (name, value, default) that would change nothing."""
+    for name, value, default in options:
+        if value not in (default, []):
+            hint = "; annotations: NAME:FILE?keep=…" if name == "--keep" else ""
+            raise BadArgument(f"{name} goes with --llm-url{hint}")
 
 
 async def _opened(chat: Chat, build: Any) -> dict[str, Any]:

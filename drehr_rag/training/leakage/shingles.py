@@ -24,12 +24,18 @@ LONGEST = 150
 Shingles = NDArray[np.uint64]
 """Different shingles in ascending order, each as 64 bits of its BLAKE2 hash."""
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
+_MARK = re.compile(r"\[[^\[\]]{0,100}\]")
+"""De-identification's `[**2151-7-16**]`, also over two lines, and never a stray bracket's pages."""
 
 
 def words_of(text: str) -> list[str]:
-    """The words, without case, punctuation and white space."""
-    return _WORD.findall(text.casefold())
+    """The words, without case, punctuation, white space and de-identification's marks.
+
+    A held-out note is compared as it came, a chunk as it was cleaned: what either cleaning drops
+    (`[**…**]`, `___`) must not count in the one and lack in the other.
+    """
+    return _WORD.findall(_MARK.sub("", text).casefold())
 
 
 def windows(words: Sequence[str]) -> Iterator[Sequence[str]]:

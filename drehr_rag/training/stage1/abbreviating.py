@@ -3,43 +3,16 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.resources import files
-from typing import Any
 
-from drehr_rag.errors import GeneratorError, ReplyUnusable
 from drehr_rag.kg._keys import key_of
 from drehr_rag.kg.abbreviations import Abbreviations
-from drehr_rag.protocols import GenerationRequest, Generator
+from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.stage1.mentions import Mention, Mentions
 
-MOST = 60
-"""Abbreviations of a reply, and characters of a short form: a chunk has 100 words, and without a
-bound a model may never close its reply."""
-
-SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "abbreviations": {
-            "type": "array",
-            "maxItems": MOST,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "short": {"type": "string", "maxLength": MOST},
-                    "long": {"type": "string", "maxLength": 200},
-                },
-                "required": ["short", "long"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["abbreviations"],
-    "additionalProperties": False,
-}
-
 NO_JSON = "the model's reply is no JSON of the form that was asked for"
+CUT = "the model's reply was cut at its longest length"
 
 
 @dataclass
@@ -50,13 +23,15 @@ class Expanded:
         mentions: Those kept, as mentions of their full names.
         counts: `abbreviations kept` and `abbreviations refused: …`, each pair once.
         failures: Why the model gave nothing.
-        unanswered: Its server did not answer.
+        answered: Whether its server answered; None: it was not asked.
+        again: Whether a further try may do better.
     """
 
-    mentions: list[Mention] = field(default_factory=list)
+    mentions: list[Mention] = field(default_factory=list, repr=False)
     counts: Counter[str] = field(default_factory=Counter)
     failures: tuple[str, ...] = ()
-    unanswered: bool = False
+    answered: bool | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,18 +41,21 @@ class Abbreviating:
     Attributes:
         mentions: Knows the graph's concepts, and which are kept.
         inventories: Own definitions and counted senses; None: without.
-        generator: A language model; None: without.
     """
 
     mentions: Mentions
     inventories: Abbreviations | None = None
-    generator: Generator | None = None
 
-    def of(self, text: str) -> Expanded:
-        """The abbreviations of a chunk that pass the paper's rules."""
+    def of(self, text: str, reply: Reply | Silence | None = None) -> Expanded:
+        """The abbreviations of a chunk that pass the paper's rules.
+
+        Args:
+            text: The chunk's.
+            reply: What a language model said of it; None: it was not asked.
+        """
         found = Expanded()
         pairs: dict[str, tuple[str, int]] = {}
-        for short, long, rank in [*self._known(text), *self._told(text, found)]:
+        for short, long, rank in [*self._known(text), *self._told(reply, found)]:
             if short not in pairs or rank < pairs[short][1]:
                 pairs[short] = long, rank
         for short, (long, _) in pairs.items():
@@ -90,22 +68,20 @@ class Abbreviating:
             for one in self.inventories.expand(text):
                 yield one.short, one.long, 0 if one.by == "note" else 2
 
-    def _told(self, text: str, found: Expanded) -> Iterator[tuple[str, str, int]]:
-        if self.generator is None:
+    def _told(
+        self, reply: Reply | Silence | None, found: Expanded
+    ) -> Iterator[tuple[str, str, int]]:
+        if reply is None:
+            return
+        found.answered = isinstance(reply, Reply)
+        if isinstance(reply, Silence):
+            found.failures, found.again = (f"the server {reply.reason}",), reply.passing
             return
         try:
-            reply = self.generator.generate(_request(text))
-        except ReplyUnusable as problem:
-            found.failures = (str(problem),)
-            return
-        except GeneratorError as problem:
-            found.failures, found.unanswered = (str(problem),), True
-            return
-        try:
-            rows = json.loads(reply)["abbreviations"]
+            rows = json.loads(reply.text)["abbreviations"]
             pairs = [(str(row["short"]).strip(), str(row["long"]).strip()) for row in rows]
         except (ValueError, KeyError, TypeError, RecursionError):
-            found.failures = (NO_JSON,)
+            found.failures = (CUT if reply.cut else NO_JSON,)
             return
         yield from ((short, long, 1) for short, long in pairs)
 
@@ -142,14 +118,3 @@ def _alone(short: str, text: str) -> list[tuple[int, int]]:
         return []
     pattern = rf"(?<![^\W_]){re.escape(short)}(?![^\W_])"
     return [match.span() for match in re.finditer(pattern, text)]
-
-
-def _request(text: str) -> GenerationRequest:
-    folder = files("drehr_rag.training.stage1")
-    prompt = folder.joinpath("prompts/abbreviations.md").read_text("utf-8")
-    return GenerationRequest(
-        prompt=prompt.format(passage=text),
-        question="Which abbreviations are in this passage?",
-        passages=(text,),
-        schema=SCHEMA,
-    )

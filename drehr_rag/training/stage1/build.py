@@ -1,22 +1,24 @@
 """Builds stage 1's examples: a corpus and a graph to a file."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
-from drehr_rag._files import checksum
 from drehr_rag.errors import BadArgument
 from drehr_rag.kg import Matcher, StoredGraph
 from drehr_rag.kg.abbreviations import Abbreviations
 from drehr_rag.kg.matcher import Boundaries
-from drehr_rag.protocols import Generator
-from drehr_rag.training.building import Progress, build
+from drehr_rag.training.building import Progress, build, build_async
+from drehr_rag.training.chat import CONCURRENCY, Chat
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.leakage.guard import Guard
-from drehr_rag.training.leakage.holding import Guarded, leakage_settings
+from drehr_rag.training.leakage.holding import Guarded, GuardedAsync, leakage_settings
+from drehr_rag.training.source_files import apart, checksums
 from drehr_rag.training.stage1.abbreviating import Abbreviating
+from drehr_rag.training.stage1.asking import AskingFirst
 from drehr_rag.training.stage1.breadth import BROADEST, Breadth
 from drehr_rag.training.stage1.injection import Injection
 from drehr_rag.training.stage1.leave_out import LeaveOut
@@ -27,6 +29,10 @@ from drehr_rag.training.stage1.work import Denied, Stage1
 
 SHARE = 0.8
 """Of an inventory's foremost sense, from which on it is taken (docs/knowledge-graphs.md)."""
+
+MAX_TOKENS = 1024
+"""Of a language model's reply: two dozen abbreviations with their names, as JSON, in usual tokens.
+The paper gives no length."""
 
 PAPER = Ratios()
 
@@ -44,7 +50,7 @@ def build_stage1(
     inventories: Iterable[str | Path] = (),
     own_definitions: bool = True,
     share: float = SHARE,
-    generator: Generator | None = None,
+    chat: Chat | None = None,
     denied: Denied = "keep",
     seed: int = 0,
     guard: Guard | None = None,
@@ -66,12 +72,13 @@ def build_stage1(
         inventories: Lists of abbreviations, the most trusted first.
         own_definitions: Whether what a chunk defines itself ("atrial fibrillation (AF)") counts.
         share: Of an inventory's foremost sense, from which on it is taken.
-        generator: A language model that is asked for each chunk's abbreviations.
+        chat: A language model that is asked for each chunk's abbreviations; it is opened and closed
+            here. The work is then done in this process, while the model answers other chunks.
         denied: What becomes of entities that a chunk only denies: `keep`, `negatives` or `drop`.
         seed: Of what is drawn by chance.
         guard: Chunks that it finds are left out, and counted.
         allow_leakage: Use them all the same; the manifest says so.
-        workers: Processes.
+        workers: Processes, without a language model.
         progress: Called for every chunk.
 
     Returns:
@@ -80,14 +87,17 @@ def build_stage1(
     Raises:
         TrainingError: A file cannot be written, or is of another build.
         BadArgument: An argument cannot be meant.
+        GeneratorError: The language model is not there, or never answers.
     """
+    if chat and workers > 1:
+        raise BadArgument("with a language model the work is one process: leave the workers out")
     if denied not in get_args(Denied):
         raise BadArgument(f"denied entities are one of {', '.join(get_args(Denied))}: {denied!r}")
     lists = [Path(file) for file in inventories]
     left_out = LeaveOut.read() if leave_out is None else leave_out
     found = Mentions(graph, Matcher.of(graph, boundaries=boundaries), left_out)
     known = Abbreviations(lists, least=share) if lists or own_definitions else None
-    abbreviating = Abbreviating(found, known, generator) if known or generator else None
+    abbreviating = Abbreviating(found, known) if known or chat else None
     around = Neighbours(graph, found, Breadth(graph, broadest), left_out.relations)
     work = Stage1(
         found if terms else None,
@@ -105,27 +115,47 @@ def build_stage1(
         "leave_out": left_out.checksum(),
         "own_definitions": own_definitions,
         "share": share if lists else None,
-        "model": _model(generator),
+        "model": None,
         "denied": denied,
         "seed": seed,
         "corpus": corpus.settings,
         **leakage_settings(guard, allow_leakage),
     }
-    sources = {
-        **corpus.checksums(),
-        "graph": _graph_checksum(graph),
-        **{f"abbreviations {file.name}": checksum(file) for file in lists},
+    given: dict[str, Any] = {
+        "sources": _sources(corpus, graph, lists),
+        "licences": _licences(graph),
+        "account": corpus.counts,
     }
-    return build(
-        corpus,
-        Guarded(work, guard, allow_leakage),
-        output,
-        settings=settings,
-        sources=sources,
-        account=corpus.counts,
-        workers=workers,
-        progress=progress,
-    )
+    if chat is None:
+        guarded = Guarded(work, guard, allow_leakage)
+        return build(
+            corpus, guarded, output, settings=settings, workers=workers, progress=progress, **given
+        )
+
+    async def asked() -> dict[str, Any]:
+        async with chat:
+            asking = AskingFirst(chat, work)
+            return await build_async(
+                corpus,
+                GuardedAsync(asking, guard, allow_leakage),
+                output,
+                settings=settings | asking.settings(),
+                concurrency=CONCURRENCY,
+                progress=progress,
+                **given,
+            )
+
+    return asyncio.run(asked())
+
+
+def _sources(corpus: Corpus, graph: StoredGraph, lists: list[Path]) -> dict[str, str]:
+    """Checksums by name; notes may be called as anything else is."""
+    sums = [
+        ("graph", _graph_checksum(graph)),
+        *((f"abbreviations {name}", sum_) for name, sum_ in checksums(lists).items()),
+        *corpus.checksums().items(),
+    ]
+    return dict(zip(apart(name for name, _ in sums), (sum_ for _, sum_ in sums), strict=True))
 
 
 def _graph_checksum(graph: StoredGraph) -> str:
@@ -135,8 +165,8 @@ def _graph_checksum(graph: StoredGraph) -> str:
     return sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
 
 
-def _model(generator: Generator | None) -> str | None:
-    """Its name, if it says so."""
-    if generator is None:
-        return None
-    return str(getattr(generator, "model", type(generator).__name__))
+def _licences(graph: StoredGraph) -> dict[str, str]:
+    """Of each file that the graph was built from."""
+    told: list[Mapping[str, str]] = graph.manifest["sources"]
+    names = apart(source["path"] for source in told)
+    return {name: source["licence"] for name, source in zip(names, told, strict=True)}

@@ -1,9 +1,8 @@
 """What a chunk mentions: terms of the graph, with the concepts that are worth training on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from drehr_rag.kg import Matcher, StoredGraph
 from drehr_rag.kg._keys import key_of
@@ -24,7 +23,8 @@ CONCEPTS = 1 << 18
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-class Mention(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Mention:
     """A name in a chunk.
 
     Attributes:
@@ -36,7 +36,7 @@ class Mention(NamedTuple):
 
     start: int
     end: int
-    term: str
+    term: str = field(repr=False)
     concepts: tuple[str, ...]
 
 

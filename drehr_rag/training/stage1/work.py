@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from drehr_rag.kg._keys import key_of
+from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.examples import Example
 from drehr_rag.training.outcomes import Outcome
 from drehr_rag.training.stage1.abbreviating import Abbreviating, Expanded
@@ -37,10 +38,10 @@ class Stage1:
     denied: Denied = "keep"
     seed: int = 0
 
-    def __call__(self, chunk: Chunk) -> Outcome:
-        """A chunk's outcome."""
+    def __call__(self, chunk: Chunk, reply: Reply | Silence | None = None) -> Outcome:
+        """A chunk's outcome, with what a language model said of its abbreviations, if asked."""
         counts: Counter[str] = Counter()
-        expanded = self.abbreviating.of(chunk.text) if self.abbreviating else Expanded()
+        expanded = self.abbreviating.of(chunk.text, reply) if self.abbreviating else Expanded()
         counts.update(expanded.counts)
         mentions = self._mentions(chunk.text, expanded.mentions, counts)
         affirmed, denied = self._parted(chunk.text, mentions, counts)
@@ -59,7 +60,7 @@ class Stage1:
             counts["negatives"] = len(negatives)
         else:
             counts["chunks without entities"] = 1
-        return Outcome(example, counts, expanded.failures, expanded.unanswered)
+        return Outcome(example, counts, expanded.failures, expanded.answered, again=expanded.again)
 
     def _mentions(self, text: str, expanded: list[Mention], counts: Counter[str]) -> list[Mention]:
         """In order; where an abbreviation is explained, its letters mean nothing else."""

@@ -6,14 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drehr_rag._files import checksum
 from drehr_rag.errors import TrainingError
 from drehr_rag.notes.chunkers.words import OVERLAP, SIZE, WordChunker
 from drehr_rag.notes.cleaning import Cleaning
 from drehr_rag.training.examples import Example
 from drehr_rag.training.masking import text_key
 from drehr_rag.training.outcomes import Outcome
-from drehr_rag.training.stage2.annotations import Label, LabelledNote, place_of, read_annotations
+from drehr_rag.training.source_files import apart, checksums
+from drehr_rag.training.stage2.annotations import (
+    Label,
+    LabelledNote,
+    licence_of,
+    place_of,
+    read_annotations,
+)
 from drehr_rag.training.stage2.placing import placed
 from drehr_rag.types import Chunk, Reject
 
@@ -63,13 +69,13 @@ class AnnotatedCorpus:
         Raises:
             TrainingError: One is not there.
         """
-        found = {}
-        for file in (*map(place_of, self._sources), *self._notes):
-            try:
-                found[file.name] = checksum(file)
-            except OSError as problem:
-                raise TrainingError(f"{file} cannot be read: {problem.strerror}") from None
-        return found
+        return checksums((*map(place_of, self._sources), *self._notes))
+
+    def licences(self) -> dict[str, str]:
+        """Of each file with labels, as far as its reader knows it."""
+        names = apart(place_of(source).name for source in self._sources)
+        known = zip(names, map(licence_of, self._sources), strict=True)
+        return {name: licence for name, licence in known if licence}
 
     def __iter__(self) -> Iterator[Chunk]:
         """Every chunk of every note that has a label, in order.

@@ -84,7 +84,8 @@ class Asking:
             Example(idx=chunk.chunk_id, text=chunk.text, entities=entities) if entities else None,
             counts,
             tuple(failures),
-            unanswered=all(isinstance(r, Silence) and r.passing for r in said),
+            answered=any(isinstance(reply, Reply) for reply in said),
+            again=any(isinstance(reply, Silence) and reply.passing for reply in said),
         )
 
     async def _ask(self, name: str, passage: str) -> Reply | Silence:

@@ -82,6 +82,7 @@ def build_from_annotations(
             **leakage_settings(guard, allow_leakage),
         },
         sources=corpus.checksums(),
+        licences=corpus.licences(),
         account=corpus.counts,
         progress=progress,
     )

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drehr_rag.training.masking import text_key
 
@@ -45,7 +45,7 @@ class Parsed:
         failure: Why the reply is none at all; then there are no entities.
     """
 
-    entities: tuple[str, ...] = ()
+    entities: tuple[str, ...] = field(default=(), repr=False)
     refused: tuple[tuple[str, int], ...] = ()
     failure: str | None = None
 

@@ -150,6 +150,7 @@ def test_ncbi(tmp_path):
     assert (last.entities, last.concepts) == (("breast and ovarian cancer",), None)
     assert manifest["corpus"]["labels dropped: offsets that do not hold its words"] == 1
     assert manifest["corpus"]["rows dropped: an abstract without its lines |t| and |a|"] == 1
+    assert manifest["licences"] == {"set.txt": "public domain (US government)"}
 
 
 # -- a table of one's own --------------------------------------------------------------------------
@@ -193,6 +194,20 @@ def test_a_table_of_ones_own(tmp_path, notes, name):
     assert corpus["labels dropped: nobody says which chunk of the note"] == 1
 
 
+def test_files_of_one_name_in_two_folders_are_two(tmp_path, notes):
+    places = [tmp_path / name / "a.csv" for name in ("x", "y")]
+    for place in places:
+        place.parent.mkdir()
+        place.write_text("note_id,entity\nn1,gout\n")
+    sources, output = [f"table:{place}" for place in places], tmp_path / "out.jsonl"
+    _, manifest = examples(sources, output, notes=[notes])
+    assert list(manifest["sources"]) == ["a.csv", "a.csv (2)", "notes.jsonl"]
+    assert manifest["licences"] == {}
+    places[0].write_text("note_id,entity\nn1,fever\n")
+    with pytest.raises(TrainingError, match="built with other settings or notes"):
+        examples(sources, output, notes=[notes])
+
+
 def test_columns_of_other_names(tmp_path, notes):
     place = tmp_path / "a.tsv"
     place.write_text("id\tterm\nn1\tgout\n")
@@ -206,6 +221,8 @@ def test_columns_of_other_names(tmp_path, notes):
 def test_what_cannot_be_meant(tmp_path, notes):
     with pytest.raises(BadArgument, match="NAME:FILE"):
         read_annotations("vaers")
+    with pytest.raises(BadArgument, match="NAME:FILE"):
+        examples(["vaers"], tmp_path / "out.jsonl")
     with pytest.raises(UnknownName, match="no annotation is called 'vares'"):
         read_annotations("vares:x.zip")
     with pytest.raises(UnknownName, match="vaers have no options, not year"):

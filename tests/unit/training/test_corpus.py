@@ -63,6 +63,23 @@ def test_what_is_dropped_is_counted_and_kept_aside(tmp_path):
     assert "word1" not in (tmp_path / "rejects.jsonl").read_text()
 
 
+def test_only_notes_of_some_types(tmp_path):
+    rows = [row("a", note_type="DS"), row("b", note_type="AD"), row("c"), row("d", note_type=" ds")]
+    file = write(tmp_path / "n.jsonl", *rows)
+    corpus = Corpus([file], note_types=["DS "])
+    assert {chunk.note_id for chunk in corpus} == {"a", "d"}
+    assert corpus.counts["notes dropped: of another type"] == 2
+    assert corpus.settings["note_types"] == ["discharge summary"]
+    assert {chunk.note_id for chunk in Corpus([file])} == {"a", "b", "c", "d"}
+    mimic = tmp_path / "discharge.csv"
+    mimic.write_text(
+        "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text\n"
+        f"a,1,2,DS,1,2180-01-01 00:00:00,,{LONG}\nb,1,2,AD,2,2180-01-01 00:00:00,,{LONG}\n"
+    )
+    for name in ("DS", "Discharge Summary"):
+        assert {c.note_id for c in Corpus([mimic], format="mimic4", note_types=[name])} == {"a"}
+
+
 def test_a_split_by_hash_is_that_of_the_data(tmp_path):
     rows = [row(f"n{i}", cluster=f"c{i // 2:04}") for i in range(60)]
     file = write(tmp_path / "n.jsonl", *rows)

@@ -10,12 +10,13 @@ import re
 import pytest
 
 from drehr_rag.errors import BadArgument, NoteError, TrainingError, UnknownName
+from drehr_rag.notes.chunkers.words import WordChunker
 from drehr_rag.training.examples import Example
 from drehr_rag.training.leakage import Guard, HeldOut, HeldOutIds, NearTexts, held_out_texts
 from drehr_rag.training.leakage.holding import Guarded, GuardedAsync
 from drehr_rag.training.leakage.shingles import LONGEST, shingles, windows, words_of
 from drehr_rag.training.outcomes import Outcome
-from drehr_rag.types import Chunk
+from drehr_rag.types import Chunk, Note
 
 RANDOM = random.Random(7)
 VOCABULARY = [f"word{i}" for i in range(4000)]
@@ -58,6 +59,18 @@ def test_case_punctuation_and_a_new_date_do_not_hide_it(near):
     assert near.find(", ".join(words)).held_out == "n1_0"
 
 
+@pytest.mark.parametrize("cleaning", ["dr_ehr", "cliniq"])
+@pytest.mark.parametrize("mark", ["[**2151-7-16**]", "[**Known\nlastname 11**]", "___", "_____"])
+def test_marks_of_de_identification_do_not_hide_it(cleaning, mark):
+    words = text(300).split()
+    raw = " ".join(f"{mark} {word}" if i % 4 == 0 else word for i, word in enumerate(words))
+    near = NearTexts([HeldOut("n1", "n1", raw)])
+    [chunks] = WordChunker(cleaning=cleaning).split([Note(note_id="x", patient_id="x", text=raw)])
+    assert all(near.find(chunk.text) for chunk in chunks if len(words_of(chunk.text)) > 40)
+    assert words_of(raw) == words
+    assert words_of("a [stray bracket " + "word " * 50 + "] end")[:3] == ["a", "stray", "bracket"]
+
+
 def test_other_notes_and_a_shared_sentence_are_not_leaks(near):
     assert near.find(text(100)) is None
     assert near.find(" ".join([*text(60).split(), *NOTE[:30]])) is None
@@ -67,6 +80,13 @@ def test_other_notes_and_a_shared_sentence_are_not_leaks(near):
 def test_a_sentence_of_eleven_words_is_an_idiom_and_one_of_twelve_is_not(near):
     assert near.find(" ".join(NOTE[:11])) is None
     assert near.find(" ".join(NOTE[:12])).overlap == 1
+
+
+def test_the_least_that_counts_is_found_in_a_whole_chunk():
+    short = [text(12) for _ in range(1500)]
+    near = NearTexts(held(f"s{i}", words) for i, words in enumerate(short))
+    found = [near.find(f"{text(44)} {words} {text(44)}") for words in short]
+    assert [one and one.held_out for one in found] == [f"s{i}_0" for i in range(len(short))]
 
 
 def test_equal_short_texts_are_leaks():

@@ -15,10 +15,12 @@ import pytest
 from chat_server import chat_server
 from unit.training.stage1_graphs import HEART, make_graph
 
-from drehr_rag.errors import BadArgument, TrainingError
-from drehr_rag.generators.openai import OpenAIGenerator
+from drehr_rag.errors import BadArgument, GeneratorError, TrainingError
 from drehr_rag.kg import Matcher, Record
+from drehr_rag.kg.abbreviations import Abbreviations
+from drehr_rag.training.chat import Chat
 from drehr_rag.training.corpus import Corpus
+from drehr_rag.training.stage1.abbreviating import Abbreviating
 from drehr_rag.training.stage1.breadth import Breadth
 from drehr_rag.training.stage1.build import build_stage1
 from drehr_rag.training.stage1.leave_out import LeaveOut
@@ -129,8 +131,11 @@ def test_what_is_only_denied_becomes_a_hard_negative(tmp_path, graph):
 def test_an_inventory_is_read_and_refusals_are_counted(tmp_path, graph):
     inventory = tmp_path / "counted.tsv"
     inventory.write_text("ha\theart attack\t0.9\nbp\tblood pressure\t1\ncp\tchest pain\t0.5\n")
+    other = tmp_path / "other" / inventory.name
+    other.parent.mkdir()
+    other.write_text("ha\thepatitis a\t0.9\n")
     [record], manifest = built(
-        tmp_path, graph, "HA, BP high, CP.", inventories=[inventory], ratios=NOTHING
+        tmp_path, graph, "HA, BP high, CP.", inventories=[inventory, other], ratios=NOTHING
     )
     assert record["entities"] == ["heart attack"]
     assert manifest["counts"] == {
@@ -138,7 +143,19 @@ def test_an_inventory_is_read_and_refusals_are_counted(tmp_path, graph):
         "abbreviations refused: the full name is no term of the graph": 1,
         "entities": 1,
     }
-    assert manifest["sources"].keys() == {"notes.jsonl", "graph", "abbreviations counted.tsv"}
+    lists = ("abbreviations counted.tsv", "abbreviations counted.tsv (2)")
+    assert manifest["sources"].keys() == {"notes.jsonl", "graph", *lists}
+    assert len({manifest["sources"][name] for name in lists}) == 2
+    assert manifest["licences"] == {tmp_path.name: "CC0"}
+
+
+def test_notes_that_are_called_like_the_graph(tmp_path, graph):
+    corpus(tmp_path, TEXT)
+    (tmp_path / "notes.jsonl").rename(tmp_path / "graph")
+    notes = Corpus([tmp_path / "graph"], format="jsonl", shortest=0)
+    manifest = build_stage1(notes, graph, tmp_path / "out.jsonl")
+    assert manifest["sources"].keys() == {"graph", "graph (2)"}
+    assert manifest["sources"]["graph (2)"] == notes.checksums()["graph"]
 
 
 def test_what_is_added_is_by_chance_and_the_same_for_a_seed(tmp_path, monkeypatch):
@@ -206,6 +223,14 @@ def test_an_acronym_counts_in_capitals_alone(graph, text, found):
     mentions = Mentions(graph, Matcher.of(graph), LeaveOut())
     [match] = [m for m in mentions.find(text) if "ALL" in text[m.start : m.start + 3].upper()]
     assert isinstance(match, Dropped) is not found
+
+
+def test_no_repr_holds_what_a_note_says(graph):
+    found = Mentions(graph, Matcher.of(graph), LeaveOut())
+    known = Abbreviating(found, Abbreviations([], least=0.8)).of(TEXT)
+    assert known.mentions
+    shown = f"{known!r} {known.mentions!r} {list(found.find(TEXT))!r}"
+    assert not any(word in shown for word in ("attack", "fibrillation", "rash"))
 
 
 def test_a_file_says_what_is_left_out(tmp_path, graph):
@@ -316,12 +341,18 @@ def test_a_models_abbreviations_pass_the_papers_rules(tmp_path, graph):
     )
     text = "Since HA, RAS and T: chest pain with FA."
     with chat_server(lambda *_: said) as server:
-        [record], manifest = built(
-            tmp_path, graph, text, ratios=NOTHING, generator=OpenAIGenerator(server.url)
-        )
+        [record], manifest = built(tmp_path, graph, text, ratios=NOTHING, chat=Chat(server.url))
     assert record["entities"] == ["heart attack", "chest pain"]
     assert text in server.prompts[0]
-    assert manifest["settings"]["model"] == "tiny-chat"
+    [body] = server.bodies
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("tiny-chat", 0.1, 512)
+    settings = manifest["settings"]
+    assert {name: settings[name] for name in ("model", "temperature", "max_tokens")} == {
+        "model": "tiny-chat",
+        "temperature": 0.1,
+        "max_tokens": 512,
+    }
+    assert len(settings["prompt_sha256"]) == 64
     assert {k: v for k, v in manifest["counts"].items() if k.startswith("abbr")} == {
         "abbreviations kept": 1,
         "abbreviations refused: its own full name": 1,
@@ -343,14 +374,13 @@ CUT = json.dumps(
         ('{"abbreviations": {"HA": 3}}', "no JSON of the form"),
         ('{"abbreviations": [{"short": "HA"}]}', "no JSON of the form"),
         ("[" * 100_000, "no JSON of the form"),
-        (CUT, "cut its reply"),
-        (b'{"choices": []}', "without text"),
+        (CUT, "reply was cut"),
     ],
 )
 def test_a_reply_that_cannot_be_used_is_a_counted_failure(tmp_path, graph, said, reason):
     with chat_server(lambda *_: said) as server:
         records, manifest = built(
-            tmp_path, graph, *["Heart attack, HA."] * 3, generator=OpenAIGenerator(server.url)
+            tmp_path, graph, *["Heart attack, HA."] * 3, chat=Chat(server.url)
         )
     [(told, count)] = manifest["failures"].items()
     assert reason in told
@@ -360,14 +390,32 @@ def test_a_reply_that_cannot_be_used_is_a_counted_failure(tmp_path, graph, said,
     assert "Heart" not in failures.read_text()
 
 
-def test_a_server_that_breaks_down_is_asked_again(tmp_path, graph):
+@pytest.mark.parametrize("said", [500, 400, b'{"choices": []}'])
+def test_a_server_that_breaks_down_is_asked_again(tmp_path, graph, monkeypatch, said):
+    monkeypatch.setattr("drehr_rag.training.chat.pause", lambda *_: 0.0)
     notes, output = corpus(tmp_path, *["Heart attack, HA."] * 14), tmp_path / "llm.jsonl"
-    with chat_server(lambda _, n: 500 if n > 3 else reply(("HA", "heart attack"))) as server:
-        generator = OpenAIGenerator(server.url, model="tiny-chat")
-        with pytest.raises(TrainingError, match=r"last 10 chunks had no answer .*answered 500"):
-            build_stage1(notes, graph, output, generator=generator)
+    with chat_server(lambda _, n: said if n > 3 else reply(("HA", "heart attack"))) as server:
+        with pytest.raises(TrainingError, match=r"last 10 chunks had no answer"):
+            build_stage1(notes, graph, output, chat=Chat(server.url))
         server.say = lambda *_: reply(("HA", "heart attack"))
-        manifest = build_stage1(notes, graph, output, generator=generator)
+        manifest = build_stage1(notes, graph, output, chat=Chat(server.url))
     assert manifest["examples"] == 14
     assert manifest["failures"] == {}
     assert manifest["counts"]["abbreviations kept"] == 14
+
+
+def test_a_server_that_is_busy_is_tried_again(tmp_path, graph, monkeypatch):
+    monkeypatch.setattr("drehr_rag.training.chat.pause", lambda *_: 0.0)
+    say = lambda _, n: 503 if n < 4 else reply(("HA", "heart attack"))  # noqa: E731
+    with chat_server(say) as server:
+        _, manifest = built(tmp_path, graph, "Heart attack, HA.", chat=Chat(server.url))
+    assert manifest["failures"] == {}
+    assert len(server.prompts) == 4
+
+
+def test_a_wrong_key_is_no_finished_build(tmp_path, graph):
+    with chat_server(lambda *_: 401) as server, pytest.raises(GeneratorError, match="401"):
+        built(tmp_path, graph, "Heart attack, HA.", chat=Chat(server.url))
+    assert not list(tmp_path.glob("*.manifest.json"))
+    with pytest.raises(BadArgument, match="one process"):
+        built(tmp_path, graph, "HA.", chat=Chat("http://localhost:1"), workers=2)

@@ -13,7 +13,7 @@ import pytest
 from chat_server import chat_server
 from unit.training import stage2_child
 
-from drehr_rag.errors import BadArgument, GeneratorError, TrainingError, UnknownName
+from drehr_rag.errors import BadArgument, DrehrError, GeneratorError, TrainingError, UnknownName
 from drehr_rag.training.chat import Chat
 from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.examples import read_examples
@@ -94,7 +94,6 @@ def test_a_passage_with_braces_is_sent_as_it_is():
         ({"message": {"content": None}}, "the server sent a reply without text"),
         ({"text": "- gout"}, "the server sent a reply without text"),
         (400, "the server answered 400"),
-        (404, "the server answered 404"),
         (500, "the server answered 500"),
         (429, "the server answered 429"),
         (b"<html>", "the server sent something that is not JSON"),
@@ -108,7 +107,8 @@ def test_a_type_that_fails_does_not_lose_the_others(said, why):
     )
     assert outcome.example.entities == ("Gout", "Colchicine")
     assert outcome.failures == (f"procedure: {why}",)
-    assert not outcome.unanswered
+    assert outcome.answered
+    assert outcome.again == (said in (500, 429, b"<html>", None))
     assert "Quillfeather" not in repr(outcome)
 
 
@@ -142,12 +142,13 @@ def test_what_passes_is_tried_again(fault):
 def test_what_does_not_pass_is_asked_once():
     outcome, server = outcome_of(lambda *_: 400, retries=5)
     assert len(server.prompts) == 3
-    assert (outcome.example, outcome.unanswered, len(outcome.failures)) == (None, False, 3)
+    assert (outcome.example, len(outcome.failures)) == (None, 3)
+    assert (outcome.answered, outcome.again) == (False, False)
 
 
 def test_a_server_that_is_gone_is_not_the_chunks_fault():
     outcome, _ = outcome_of(lambda *_: 503)
-    assert outcome.unanswered
+    assert (outcome.answered, outcome.again) == (False, True)
 
 
 def test_nothing_found_is_no_failure():
@@ -321,6 +322,46 @@ def test_a_server_that_goes_away_stops_the_build_and_it_goes_on(tmp_path, notes)
         assert len(server.prompts) < 108
     assert manifest["chunks"] == 36
     assert not any("503" in reason for reason in manifest["failures"])
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "OPENAI_API_KEY"), (403, "OPENAI_API_KEY"), (404, "no such model"), (400, "last 10")],
+)
+def test_a_wrong_key_or_model_makes_no_empty_build(tmp_path, notes, status, said):
+    output = tmp_path / "out.jsonl"
+    with chat_server(lambda *_: status) as server, pytest.raises(DrehrError) as caught:
+        asyncio.run(stage2_child.build(server.url, notes, output))
+    assert said in str(caught.value)
+    assert f"answered {status}" in str(caught.value)
+    assert "word" not in str(caught.value)
+    assert not output.exists()
+    with chat_server(faulty) as server:
+        assert asyncio.run(stage2_child.build(server.url, notes, output))["chunks"] == 36
+        assert len(server.prompts) == 108
+
+
+def test_what_was_asked_as_the_server_went_away_is_asked_again(tmp_path, notes):
+    """Chunks are answered in any order: some of later ones have an answer before it goes."""
+    whole, cut = tmp_path / "whole" / "out.jsonl", tmp_path / "cut" / "out.jsonl"
+    whole.parent.mkdir()
+    cut.parent.mkdir()
+    with chat_server(faulty) as server:
+        asyncio.run(stage2_child.build(server.url, notes, whole))
+    guard = Guard(ids=HeldOutIds(frozenset({"n5"}), "ids.txt"))
+    going = lambda prompt, n: 503 if n > 30 or n % 4 == 0 else faulty(prompt, n)  # noqa: E731
+    for options in ({}, {"guard": guard}):
+        with chat_server(going) as server, pytest.raises(TrainingError, match="answered 503"):
+            asyncio.run(stage2_child.build(server.url, notes, cut, retries=0, **options))
+        with chat_server(faulty) as server:
+            asyncio.run(stage2_child.build(server.url, notes, cut, **options))
+        found, manifest = contents(cut)
+        assert not any("503" in reason for reason in manifest["failures"])
+        if not options:
+            assert (found, manifest) == contents(whole)
+        for file in cut.parent.iterdir():
+            file.unlink()
+    assert manifest["counts"]["held out: id"] == 3
 
 
 def test_held_out_chunks_are_not_sent(tmp_path, notes):

@@ -73,6 +73,12 @@ def test_bullets(bullet):
     assert entities(f"{bullet}gout\n{bullet}heart failure") == ["gout", "heart failure"]
 
 
+def test_what_is_parsed_is_not_shown():
+    parsed = parse_bullets("- Quillfeather syndrome\n- N/A")
+    assert parsed.entities == ("Quillfeather syndrome",)
+    assert "Quillfeather" not in repr(parsed)
+
+
 def test_preamble_headings_closing_prose_and_fences():
     reply = """Here are the diagnoses I found:
 

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -197,7 +199,11 @@ def test_damage_in_the_middle_is_told(tmp_path):
 
 
 def lost(chunk):
-    return Outcome(None, failures=("the server does not answer",), unanswered=True)
+    return Outcome(None, failures=("the server does not answer",), answered=False, again=True)
+
+
+def answered(chunk):
+    return replace(build_child.outcome(chunk), answered=True)
 
 
 def test_a_server_that_is_gone_stops_the_build_and_is_asked_again(tmp_path, whole_build):
@@ -206,7 +212,7 @@ def test_a_server_that_is_gone_stops_the_build_and_is_asked_again(tmp_path, whol
 
     async def until_50(chunk):
         number = int(chunk.text.split()[1])
-        return lost(chunk) if number >= 50 else build_child.outcome(chunk)
+        return lost(chunk) if number >= 50 else answered(chunk)
 
     with pytest.raises(TrainingError, match=r"last 10 chunks had no answer \(the server does not"):
         asyncio.run(build_async(build_child.chunks(COUNT), until_50, output, **GIVEN))
@@ -219,14 +225,73 @@ def test_a_server_that_is_gone_stops_the_build_and_is_asked_again(tmp_path, whol
     assert files(output) == whole_build
 
 
-def test_a_few_without_an_answer_are_recorded(tmp_path):
-    def work(chunk):
-        return lost(chunk) if chunk.chunk_id in ("n0_0", "n3_0") else build_child.outcome(chunk)
+@pytest.mark.parametrize("tries", [1, 2])
+def test_what_has_no_answer_is_asked_again_at_the_end(tmp_path, tries):
+    asked = Counter()
 
-    manifest = build(build_child.chunks(12), work, tmp_path / "out.jsonl", **GIVEN)
-    assert manifest["failures"] == {"nothing found": 1, "the server does not answer": 2}
+    def work(chunk):
+        asked[chunk.chunk_id] += 1
+        gone = chunk.chunk_id in ("n0_0", "n3_0", "n3_2") and asked[chunk.chunk_id] <= tries
+        return lost(chunk) if gone else answered(chunk)
+
+    output = tmp_path / "out.jsonl"
+    manifest = build(list(build_child.chunks(12)), work, output, **GIVEN)
+    again = {"the server does not answer": 3} if tries == 2 else {}
+    assert manifest["failures"] == {"nothing found": 3 - tries, **again}
+    assert asked["n0_0"] == asked["n3_0"] == asked["n3_2"] == 2
+    assert asked["n0_1"] == 3  # that the server is there
+    assert asked.total() == 12 + 3 + 2
+    if tries == 1:
+        build_child.run(tmp_path / "whole.jsonl", "sync", 12)
+        assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+        assert manifest["counts"] == {"empty": 2, "mentions": 53}
+
+
+def test_a_second_try_does_not_begin_at_a_server_that_is_gone(tmp_path, whole_build):
+    output, chunks = tmp_path / "k" / "out.jsonl.gz", list(build_child.chunks(COUNT))
+    output.parent.mkdir()
+
+    def work(chunk):
+        number = int(chunk.text.split()[1])
+        calls.append(number)
+        return lost(chunk) if number % 7 == 0 or len(calls) > COUNT else answered(chunk)
+
+    for at_all in (COUNT + 1, 1):
+        calls = [] if at_all > 1 else [0] * COUNT
+        before = len(calls)
+        with pytest.raises(TrainingError, match=r"last chunk had no answer .*does not answer"):
+            build(chunks, work, output, **GIVEN)
+        assert len(calls) - before == at_all
+        assert not output.exists()
+    build(chunks, answered, output, **GIVEN)
+    assert files(output) == whole_build
+
+
+def test_a_build_in_which_nothing_was_answered_is_none(tmp_path):
     with pytest.raises(TrainingError, match="last 3 chunks had no answer"):
-        build(build_child.chunks(3), lost, tmp_path / "none.jsonl", **GIVEN)
+        build(list(build_child.chunks(3)), lost, tmp_path / "none.jsonl", **GIVEN)
+
+    def but_one(chunk):
+        held_out = Outcome(None, {"held out: id": 1}, ("held out (id)",))
+        return held_out if chunk.chunk_id == "n0_0" else lost(chunk)
+
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="last 3 chunks had no answer"):
+            build(list(build_child.chunks(4)), but_one, tmp_path / "some.jsonl", **GIVEN)
+    assert not (tmp_path / "some.jsonl").exists()
+
+
+def test_chunks_that_are_not_asked_about_say_nothing_of_the_server(tmp_path):
+    """Held-out ones between those without an answer."""
+
+    def work(chunk):
+        number = int(chunk.text.split()[1])
+        return lost(chunk) if number % 2 else Outcome(None, failures=("held out",))
+
+    with pytest.raises(TrainingError, match=r"last 10 chunks had no answer .*does not answer"):
+        build(list(build_child.chunks(60)), work, tmp_path / "out.jsonl", **GIVEN)
+    lines = (tmp_path / "out.journal").read_text().splitlines()
+    assert len(lines) == 2  # the header, and what came before the first
 
 
 FULL = """

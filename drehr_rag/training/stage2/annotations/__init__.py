@@ -1,5 +1,6 @@
 """Labels that people gave to notes: one module a source, each with `read(place, …)`.
 
+With `LICENCE`, the data's, it stands in the manifest and the model's card.
 A new source is one file here, or an entry point of the group
 `drehr_rag.training.stage2.annotations`.
 """
@@ -14,7 +15,7 @@ from drehr_rag.errors import BadArgument, UnknownName
 from drehr_rag.training.stage2.annotations._labels import Label, LabelledNote
 from drehr_rag.types import Note, Reject
 
-__all__ = ["Label", "LabelledNote", "place_of", "read_annotations"]
+__all__ = ["Label", "LabelledNote", "licence_of", "place_of", "read_annotations"]
 
 
 def read_annotations(
@@ -31,12 +32,8 @@ def read_annotations(
         TrainingError: The file cannot be read.
         BadArgument: Notes are given that the source has itself, or none that it needs.
     """
-    address, _, query = source.partition("?")
-    name, colon, place = address.partition(":")
-    if not colon or not place:
-        raise BadArgument(
-            f"annotations are NAME:FILE, e.g. vaers:2000VAERSData.zip, not {source!r}"
-        )
+    place, name = place_of(source), source.partition(":")[0]
+    query = source.partition("?")[2]
     read = find(__name__, name).read
     options = dict(parse_qsl(query, keep_blank_values=True))
     parameters = [p for p in signature(read).parameters if p not in ("place", "notes")]
@@ -46,15 +43,29 @@ def read_annotations(
     if "notes" not in signature(read).parameters:
         if notes:
             raise BadArgument(f"annotations of {name} hold their notes: leave --notes out")
-        return iter(read(Path(place), **options))
+        return iter(read(place, **options))
     if not notes:
         raise BadArgument(f"annotations of {name} hold labels only: name the notes with --notes")
-    return iter(read(Path(place), notes=notes, **options))
+    return iter(read(place, notes=notes, **options))
 
 
 def place_of(source: str) -> Path:
-    """The file of a source."""
-    return Path(source.partition("?")[0].partition(":")[2])
+    """The file of a source.
+
+    Raises:
+        BadArgument: It names none.
+    """
+    if not (place := source.partition("?")[0].partition(":")[2]):
+        raise BadArgument(
+            f"annotations are NAME:FILE, e.g. vaers:2000VAERSData.zip, not {source!r}"
+        )
+    return Path(place)
+
+
+def licence_of(source: str) -> str | None:
+    """Of the data that a source holds, if its reader knows it."""
+    licence: str | None = getattr(find(__name__, source.partition(":")[0]), "LICENCE", None)
+    return licence
 
 
 def note_of(note_id: str, text: str) -> Note:

@@ -17,6 +17,8 @@ from drehr_rag.training.stage2.annotations import note_of
 from drehr_rag.training.stage2.annotations._labels import Label, LabelledNote
 from drehr_rag.types import Note, Reject
 
+LICENCE = "MTSamples' terms: free to print, share and distribute, with credit and a link"
+
 LABELS = ("keywords", "description", "name")
 
 

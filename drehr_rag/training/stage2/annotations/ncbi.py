@@ -11,6 +11,8 @@ from drehr_rag.training.stage2.annotations import note_of
 from drehr_rag.training.stage2.annotations._labels import Label, LabelledNote
 from drehr_rag.types import Reject
 
+LICENCE = "public domain (US government)"
+
 _TEXT = re.compile(r"(\d+)\|([ta])\|(.*)")
 _MESH = re.compile(r"[CD]\d+")
 _OMIM = re.compile(r"\d{6}")

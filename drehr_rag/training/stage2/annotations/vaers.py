@@ -16,6 +16,8 @@ from drehr_rag.training.stage2.annotations import note_of
 from drehr_rag.training.stage2.annotations._labels import Label, LabelledNote
 from drehr_rag.types import Reject
 
+LICENCE = "public domain (US government)"
+
 ENCODING = "cp1252"
 """Of the files up to now (../shared/data/MANIFEST.md)."""
 
