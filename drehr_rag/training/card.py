@@ -11,6 +11,9 @@ from drehr_rag.errors import TrainingError
 SHOWN = 4
 """Digits of a score."""
 
+UNNAMED = "the evaluation that it was selected by"
+"""What was evaluated where nobody said what."""
+
 
 def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write `README.md` from a training's manifest.
@@ -119,7 +122,7 @@ def _scores(manifest: Mapping[str, Any]) -> str:
         for name, value in after.items()
         if name in before
     )
-    where = manifest.get("evaluated_on") or "the evaluation that it was selected by"
+    where = manifest.get("evaluated_on") or UNNAMED
     return (
         f"## Scores\n\n{where}, dense search alone, means over queries. The checkpoint was chosen "
         f"by the first line, so these are no test scores.\n\n"

@@ -16,8 +16,8 @@ from drehr_rag.training.settings import Settings
 FILE = "training_manifest.json"
 LOG = "log.jsonl"
 
-DECISIVE = ("model", "settings", "examples", "processes")
-"""What must be the same for a training to go on."""
+DECISIVE = ("model", "weights", "settings", "examples", "processes", "evaluated_on", "guard")
+"""What must be the same for a training to go on, or to be the one that was asked for."""
 
 PACKAGES = ("torch", "transformers", "accelerate", "peft", "sentence-transformers", "numpy")
 
@@ -86,7 +86,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         TrainingError: There is none, or it is damaged.
     """
     if not (folder / FILE).is_file():
-        raise TrainingError(f"{folder} holds no training: there is no {FILE} to resume from")
+        raise TrainingError(f"{folder} holds no training: there is no {FILE}")
     return read_json(folder / FILE)
 
 
@@ -109,20 +109,19 @@ def same_training(before: Mapping[str, Any], now: Mapping[str, Any], folder: Pat
     """Refuse to go on with something else.
 
     Raises:
-        TrainingError: Model, settings, examples or processes differ; it says which.
+        TrainingError: The model or its weights, settings, examples, what is evaluated or held out,
+            or the number of processes differ; it says which.
     """
-    if before.get("state") == "finished":
-        raise TrainingError(f"the training in {folder} is finished: name a new folder for another")
     for name in DECISIVE:
-        if before.get(name) == now[name]:
+        if before.get(name) == now.get(name):
             continue
-        what = name
+        what = name.replace("_", " ")
         if isinstance(now[name], dict) and isinstance(before.get(name), dict):
             keys = [k for k in now[name] if before[name].get(k) != now[name][k]]
             what = f"{name} ({', '.join(keys)})"
         raise TrainingError(
-            f"the training in {folder} was begun with other {what}: resume it with the same, or "
-            "name a new folder"
+            f"the training in {folder} was begun with other {what}: it goes on with the same; for "
+            "another name a new folder, or delete this one"
         )
 
 
