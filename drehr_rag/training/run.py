@@ -75,7 +75,8 @@ def train(
     """Train a model and save it; go on with what was begun; tell what is finished.
 
     The same call again goes on from the last checkpoint after a kill, and does nothing when the
-    model is there. Several processes (`torchrun`) train together; each calls this with the same arguments.
+    model is there. Several processes (`torchrun`) train together; each calls this with the same
+    arguments.
 
     Args:
         model: As for `load_encoder`.
