@@ -61,13 +61,12 @@ def corpus_of(
     keep: str | None,
     cleaning: str,
     shortest: int = SHORTEST,
-    metadata: tuple[str, ...] = (),
 ) -> Corpus:
     """The chunks that the options ask for; unreadable rows go to `NAME.rejects.jsonl`."""
     return Corpus(
         notes,
         format=format,
-        fields=Fields(pairs(column, "--column"), pairs(constant, "--set"), metadata),
+        fields=Fields(pairs(column, "--column"), pairs(constant, "--set")),
         keep=Split.parse(keep) if keep else None,
         cleaning=cleaning,  # type: ignore[arg-type]  # the chunker refuses any other
         shortest=shortest,

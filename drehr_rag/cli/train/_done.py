@@ -1,4 +1,4 @@
-"""Which steps of a pipeline are done, in a file beside it: with what was read, and what was made."""
+"""Which steps of a pipeline are done, in a file beside it: from what, and what they made."""
 
 import json
 from collections.abc import Iterator
