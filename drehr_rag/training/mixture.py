@@ -126,4 +126,5 @@ def _whole_turns(shares: Ints, count: int) -> list[int]:
             turns[lacking.argmax()] += 1
         else:
             turns[np.where(turns > 1, lacking, np.inf).argmin()] -= 1
-    return turns.tolist()
+    whole: list[int] = turns.tolist()
+    return whole
