@@ -1,61 +1,30 @@
 """A training from files to a folder: begun, resumed, evaluated, saved. Needs torch."""
 
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerState, TrainingArguments, set_seed
+from transformers import set_seed
 
 from drehr_rag._extras import require
 from drehr_rag.encoders._sentence_encoder import best_device, best_dtype
 from drehr_rag.errors import BadArgument, TrainingError
 from drehr_rag.training import manifest as m
 from drehr_rag.training._callbacks import Progress
-from drehr_rag.training.card import UNNAMED, write_card
+from drehr_rag.training.card import UNNAMED
 from drehr_rag.training.evaluating import Evaluator
 from drehr_rag.training.example_file import ExampleFile
+from drehr_rag.training.finishing import Trained, finished, learn, made, measured
 from drehr_rag.training.leakage import Guard
 from drehr_rag.training.loading import trainable
 from drehr_rag.training.mixture import Mixture, Source
-from drehr_rag.training.model import TrainableEncoder
-from drehr_rag.training.resuming import (
-    CHECKPOINTS,
-    STATE,
-    at_its_end,
-    check_folder,
-    last_checkpoint,
-    step_of,
-)
+from drehr_rag.training.resuming import CHECKPOINTS, check_folder
 from drehr_rag.training.settings import Settings
 from drehr_rag.training.together import in_first
-from drehr_rag.training.trainer import ContrastiveTrainer, arguments, autocast
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training made.
-
-    Attributes:
-        folder: Of the model.
-        steps: That were taken, in all.
-        loss: Of the last step.
-        before: What the evaluator said of the initial model.
-        after: And of what was saved.
-        taken: Of those, in this call; none if the training was finished before.
-        seconds: That they took.
-    """
-
-    folder: Path
-    steps: int
-    loss: float
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-    taken: int
-    seconds: float
+from drehr_rag.training.trainer import ContrastiveTrainer, arguments
 
 
 def train(
@@ -125,11 +94,11 @@ def train(
     if held is not None:
         m.same_training(held, about, folder)
         if held["state"] == "finished":
-            return _made(folder, held)
+            return made(folder, held)
         about |= {name: held[name] for name in ("leakage", "before")}
     else:
         about["leakage"] = in_first(args, lambda: _leakage(sources, guard, allow_leakage))
-        about["before"] = _measured(begun, evaluator, settings, args)
+        about["before"] = measured(begun, evaluator, settings, args)
     if args.process_index == 0:
         folder.mkdir(parents=True, exist_ok=True)
         m.write_manifest(folder, about)
@@ -144,7 +113,7 @@ def train(
         progress=progress,
         tensorboard=folder / "runs" if tensorboard else None,
     )
-    return _finished(trainer, folder, about, *_learn(trainer, folder))
+    return finished(trainer, folder, about, *learn(trainer, folder))
 
 
 def _device(name: str | None) -> str:
@@ -174,64 +143,3 @@ def _leakage(sources: Sequence[Source], guard: Guard | None, allow: bool) -> dic
     report = guard.refuse(chain.from_iterable(one.examples for one in sources), allow=allow)
     found = {"checked": report.checked, "found": dict(report.counts), "allowed": allow}
     return {**guard.settings(), **found}
-
-
-def _made(folder: Path, held: Mapping[str, Any]) -> Trained:
-    """What a training that is finished made."""
-    return Trained(
-        folder, held["steps"], held["loss"], held["before"], held["after"], taken=0, seconds=0.0
-    )
-
-
-def _learn(trainer: ContrastiveTrainer, folder: Path) -> tuple[int, float]:
-    """All steps that are left; how many, and their seconds."""
-    args: TrainingArguments = trainer.args
-    checkpoint = in_first(args, lambda: last_checkpoint(folder))
-    metric, patience = args.metric_for_best_model, trainer.settings.patience
-    if checkpoint and at_its_end(checkpoint, metric=metric, patience=patience):
-        trainer.state = TrainerState.load_from_json(str(Path(checkpoint) / STATE))
-        trainer.load_weights(Path(trainer.state.best_model_checkpoint or checkpoint))
-        return 0, 0.0
-    result = trainer.train(resume_from_checkpoint=checkpoint)
-    return trainer.state.global_step - (step_of(checkpoint) or 0), result.metrics["train_runtime"]
-
-
-def _finished(
-    trainer: ContrastiveTrainer, folder: Path, about: dict[str, Any], taken: int, seconds: float
-) -> Trained:
-    """Blend, merge, measure what came of it, save; checkpoints go."""
-    history, state = trainer.state.log_history, trainer.state
-    settings: Settings = trainer.settings
-    model: TrainableEncoder = trainer.model
-    if settings.blend < 1:
-        model.blend(settings.blend)
-    model.merge()
-    after = _measured(model, trainer.evaluator, settings, trainer.args)
-    losses = [row["loss"] for row in history if "loss" in row]
-    kept = step_of(state.best_model_checkpoint) or state.global_step
-    about |= {"state": "finished", "steps": state.global_step, "saved_step": kept}
-    about |= {"loss": losses[-1], "after": after}
-    if trainer.is_world_process_zero():
-        model.save(folder)
-        write_card(folder, about)
-        m.write_manifest(folder, about)
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    return Trained(folder, state.global_step, losses[-1], about["before"], after, taken, seconds)
-
-
-def _measured(
-    model: TrainableEncoder,
-    evaluator: Evaluator | None,
-    settings: Settings,
-    args: TrainingArguments,
-) -> dict[str, float]:
-    """By the first process; the others are told."""
-
-    def made() -> dict[str, float]:
-        if evaluator is None:
-            return {}
-        model.to(args.device)
-        with autocast(args.device, bool(settings.bf16)), torch.no_grad():
-            return dict(evaluator(model.encoder()))
-
-    return in_first(args, made)

@@ -82,7 +82,7 @@ def test_train_and_load(run, place):
     assert settings["loss_options"] == {"variant": "wang2019"}
     assert (settings["freeze"], settings["grouped"], settings["blend"]) == (0, False, 0.5)
     assert [one["weight"] for one in manifest["examples"]] == [1.0, 0.5]
-    assert "base_model" in (place / "m" / "README.md").read_text()
+    assert "from `bert`" in (place / "m" / "README.md").read_text()
 
 
 def test_stage_2_needs_the_model_of_stage_1(run, place):
@@ -99,6 +99,17 @@ def test_a_table_for_people_and_stage_2_from_stage_1(run, place):
     files2 = ["--examples", place / "other.jsonl", "--model", place / "one"]
     code, out, err = run("train", "stage2", *files2, "--output", place / "two", *SMALL)
     assert code == 0, err
+
+
+def test_epochs_stand_in_place_of_a_presets_steps_and_twice_is_once(run, place):
+    options = ["--batch", 20, "--positives", 2, "--no-bf16", "--set", "epochs=2"]
+    words = ["train", "stage1", *files(place), "--output", place / "m", *options]
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    assert (json.loads(out)["steps"], json.loads(out)["taken"]) == (4, 4)
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "4 steps (before)" in out and "steps/s" not in out
 
 
 @pytest.mark.parametrize(

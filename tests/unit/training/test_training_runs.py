@@ -147,7 +147,7 @@ def test_what_is_evaluated_and_the_first_weights_must_be_the_same(place, tmp_pat
 
 def test_a_kill_after_the_last_evaluation_does_not_train_on(place, tmp_path, monkeypatch):
     """Patience was over: what is left is to save."""
-    from drehr_rag.training import run as module
+    from drehr_rag.training import finishing
 
     settings = replace(synonyms.SMALL, steps=30, every=2, patience=2)
 
@@ -157,8 +157,7 @@ def test_a_kill_after_the_last_evaluation_does_not_train_on(place, tmp_path, mon
 
     run(place, tmp_path / "whole", settings, evaluator=told())
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_card", interrupt_at_the_end)
-        patched.setattr(module.ContrastiveTrainer, "_load_best_model", interrupt_at_the_end)
+        patched.setattr(finishing.ContrastiveTrainer, "_load_best_model", interrupt_at_the_end)
         with pytest.raises(Interrupted):
             run(place, tmp_path / "cut", settings, evaluator=told())
     made = run(place, tmp_path / "cut", settings, evaluator=lambda encoder: {"x": 0.6})
