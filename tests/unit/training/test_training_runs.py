@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from unit.training import synonym_task as synonyms
 
 from drehr_rag import load_encoder
 from drehr_rag.errors import BadArgument, TrainingError, TrainingStopped
+from drehr_rag.training._callbacks import Told
 from drehr_rag.training.evaluating import BenchmarkEvaluator
 from drehr_rag.training.run import train
 from drehr_rag.training.settings import Lora
@@ -168,6 +170,24 @@ def test_a_kill_after_the_last_evaluation_does_not_train_on(place, tmp_path, mon
 
 def interrupt_at_the_end(*_):
     raise Interrupted
+
+
+def test_a_log_that_cannot_be_written_anew_stays(tmp_path, monkeypatch):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n')
+    before = log.read_text()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    state = SimpleNamespace(is_world_process_zero=True, global_step=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(TrainingError, match="No space left"):
+            Told(log, None).on_train_begin(None, state, None)
+    assert log.read_text() == before
+    Told(log, None).on_train_begin(None, state, None)
+    assert log.read_text() == '{"step": 1, "loss": 2.0}\n'
 
 
 def test_what_is_measured_is_what_is_saved(place, tmp_path):
