@@ -6,15 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from transformers import TrainerCallback
 
-from drehr_rag.training.stopping import stop_unless_finite
+from drehr_rag._files import written
+from drehr_rag.errors import TrainingError
+from drehr_rag.training.resuming import COMPLETE
+from drehr_rag.training.stopping import patience_is_over, stop_unless_finite
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Told how many steps are done, of how many, and the latest numbers."""
-
-COMPLETE = "complete"
-"""File in a checkpoint that was written to its end."""
 
 
 class Told(TrainerCallback):  # type: ignore[misc]
@@ -38,7 +39,8 @@ class Told(TrainerCallback):  # type: ignore[misc]
         kept = [line for line in lines if _step(line) <= state.global_step]
         if state.global_step == 0:
             kept = []
-        self._file.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+        with written(self._file, error=TrainingError) as stream:
+            stream.writelines(f"{line}\n" for line in kept)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Append a line."""
@@ -57,7 +59,9 @@ class Complete(TrainerCallback):  # type: ignore[misc]
     """Marks checkpoints that are whole: a kill may leave half of one."""
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Put a mark into the one that was just written."""
+        """Put a mark into the one that was just written, by all processes."""
+        if dist.is_available() and dist.is_initialized():
+            dist.barrier()  # each writes the state of its own random numbers
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             (folder / COMPLETE).touch()
@@ -84,19 +88,17 @@ class Stopping(TrainerCallback):  # type: ignore[misc]
             control.should_evaluate = True
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """After clipping: if any gradient was NaN, all are.
+        """After clipping: one NaN makes all NaN, one infinity only itself, and the others 0.
 
         Raises:
             TrainingStopped: One was; the weights are as before.
         """
-        first = next(p.grad for p in given["model"].parameters() if p.grad is not None)
-        stop_unless_finite(float(first.float().sum()), self._ids())
+        found = [p.grad.float().sum() for p in given["model"].parameters() if p.grad is not None]
+        stop_unless_finite(float(sum(found)), self._ids())
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop where the best is too long ago."""
-        values = [row[self._metric] for row in state.log_history if self._metric in row]
-        since = len(values) - 1 - values.index(max(values)) if values else 0
-        if self._patience is not None and since >= self._patience:
+        if patience_is_over(state.log_history, self._metric, self._patience):
             control.should_training_stop = True
 
 

@@ -41,6 +41,7 @@ class NvEmbedTrainable(TrainableEncoder):
         self.network = encoder._model
         self._encoder = encoder
         known = encoder.fingerprint
+        self.weights = known.weights
         prompt = len(encoder.tokenizer.tokenize(known.query_prompt))
         self._by_role = {
             query: NvEmbedEncoder(
@@ -82,6 +83,12 @@ class NvEmbedTrainable(TrainableEncoder):
         """By the adapters' scale."""
         scale_adapters(self.network, share)
 
+    def merge(self) -> None:
+        """Into the decoder."""
+        decoder = self.network.embedding_model
+        if hasattr(decoder, "merge_and_unload"):
+            self.network.embedding_model = decoder.merge_and_unload()
+
     def encoder(self) -> Encoder:
         """The same network: it must not be trained while it encodes."""
         self.eval()
@@ -90,8 +97,6 @@ class NvEmbedTrainable(TrainableEncoder):
 
     def save(self, folder: Path) -> None:
         """In the published layout, which `load_encoder("dr-ehr-large:FOLDER")` reads."""
-        decoder = self.network.embedding_model
-        if hasattr(decoder, "merge_and_unload"):
-            self.network.embedding_model = decoder.merge_and_unload()
+        self.merge()
         _nv_embed.save(self.network, folder)
         self._encoder.tokenizer.save_pretrained(str(folder))

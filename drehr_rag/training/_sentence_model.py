@@ -39,6 +39,7 @@ class SentenceTrainable(TrainableEncoder):
         self.base = encoder.name
         self.network = encoder._model
         self._fingerprint = encoder.fingerprint
+        self.weights = encoder.fingerprint.weights
         self._adapters = settings.lora is not None
         self._initial: list[Any] = []  # in a list, so that it is no part of this module
         prompt = max(encoder.count_tokens([encoder.fingerprint.query_prompt]))
@@ -54,6 +55,7 @@ class SentenceTrainable(TrainableEncoder):
         if settings.checkpointing:
             checkpoint(self.network[0].model)
         if settings.lora:
+            self.network.requires_grad_(False)  # dense layers behind the pooling too
             self.network[0].model = with_adapters(self.network[0].model, settings.lora)
 
     def features(self, texts: Sequence[str], *, query: bool) -> Features:
@@ -95,6 +97,12 @@ class SentenceTrainable(TrainableEncoder):
             for name, parameter in self.network.named_parameters():
                 parameter.lerp_(before[name].to(parameter.device), 1 - share)
 
+    def merge(self) -> None:
+        """Into the transformer."""
+        if self._adapters:
+            self.network[0].model = self.network[0].model.merge_and_unload()
+            self._adapters = False
+
     def encoder(self) -> Encoder:
         """The same network: it must not be trained while it encodes."""
         now = replace(self._fingerprint, weights="in training")
@@ -102,9 +110,7 @@ class SentenceTrainable(TrainableEncoder):
 
     def save(self, folder: Path) -> None:
         """As a sentence-transformers folder with the encoder's prompts."""
-        if self._adapters:
-            self.network[0].model = self.network[0].model.merge_and_unload()
-            self._adapters = False
+        self.merge()
         known = self._fingerprint
         self.network.prompts = {"query": known.query_prompt, "document": known.passage_prompt}
         self.network.default_prompt_name = None

@@ -1,8 +1,7 @@
 """Examples to a batch: every passage and every entity text once, and rows that point to them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -79,13 +78,6 @@ def collate(
         keys=keys_of(examples, entities),
     )
     return Batch(tuple(one.idx for one in examples), tuple(passages), tuple(entities), places)
-
-
-def batched(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
-    """Lists of `size` examples, as they come; the last may be shorter."""
-    rest = iter(examples)
-    while some := list(islice(rest, size)):
-        yield some
 
 
 class _Rows(dict[str, int]):

@@ -7,9 +7,13 @@ from typing import Any
 
 from drehr_rag._files import written
 from drehr_rag.errors import TrainingError
+from drehr_rag.training.base import shown
 
 SHOWN = 4
 """Digits of a score."""
+
+UNNAMED = "the evaluation that it was selected by"
+"""What was evaluated where nobody said what."""
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -33,7 +37,7 @@ def card(manifest: Mapping[str, Any], *, name: str) -> str:
         _head(manifest),
         f"# {name}\n\nA retrieval encoder for clinical notes: it finds the chunks of notes that "
         "an entity (a disease, a procedure, a drug) is meant in. Trained by "
-        f"drehr-rag {manifest['versions']['drehr-rag']} from `{manifest['model']}`.",
+        f"drehr-rag {manifest['versions']['drehr-rag']} from `{shown(manifest)}`.",
         _use(manifest),
         _data(manifest),
         _scores(manifest),
@@ -48,11 +52,15 @@ def card(manifest: Mapping[str, Any], *, name: str) -> str:
 
 
 def licences(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(source, licence) of the examples, from the manifests that lay beside them."""
+    """(source, licence) of the examples, also of those that the base was trained on here.
+
+    They are in the manifests that lay beside the examples.
+    """
     found = dict.fromkeys(
         pair for one in manifest["examples"] for pair in _licences(one.get("manifest"), one["file"])
     )
-    return list(found)
+    trained = (manifest.get("base") or {}).get("trained")
+    return [*found, *(p for p in licences(trained) if p not in found)] if trained else [*found]
 
 
 def _licences(value: Any, name: str) -> Iterator[tuple[str, str]]:
@@ -73,10 +81,12 @@ def _licences(value: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _head(manifest: Mapping[str, Any]) -> str:
+    hub = (manifest.get("base") or {}).get("hub")  # a hub refuses any other base_model
+    named = f"base_model: {json.dumps(hub)}\n" if hub else ""
     return (
         "---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\n"
         "tags:\n- sentence-transformers\n- feature-extraction\n- clinical\n- retrieval\n"
-        f"base_model: {json.dumps(manifest['model'])}\nlicense: other\n---"
+        f"{named}license: other\n---"
     )
 
 
@@ -102,12 +112,29 @@ def _data(manifest: Mapping[str, Any]) -> str:
         for one in manifest["examples"]
     ]
     lines[1] = "\n".join([lines[1], *rows])
-    if known := licences(manifest):
+    base = manifest.get("base") or {}
+    known = licences(manifest)
+    if base.get("licence"):
+        known.append((f"{base['hub']} (base model)", base["licence"]))
+    if known:
         table = "\n".join(f"| {source} | {licence} |" for source, licence in known)
         lines.append(f"| source | licence |\n|---|---|\n{table}")
-    if silent := [one["file"] for one in manifest["examples"] if not one.get("manifest")]:
-        lines.append(f"No manifest, so the licence is not known here: {', '.join(silent)}.")
+    if silent := _silent(manifest):
+        lines.append(f"No licence is known here of: {', '.join(silent)}.")
     return "\n\n".join(lines)
+
+
+def _silent(manifest: Mapping[str, Any]) -> list[str]:
+    """Examples whose manifest names no licence, and the base model if its own is not known."""
+    base = manifest.get("base") or {}
+    without = [
+        one["file"]
+        for one in manifest["examples"]
+        if not list(_licences(one.get("manifest"), one["file"]))
+    ]
+    earlier = _silent(base["trained"]) if base.get("trained") else []
+    own = [] if base.get("licence") or base.get("trained") else [f"{shown(manifest)} (base model)"]
+    return list(dict.fromkeys([*without, *earlier, *own]))
 
 
 def _scores(manifest: Mapping[str, Any]) -> str:
@@ -119,11 +146,11 @@ def _scores(manifest: Mapping[str, Any]) -> str:
         for name, value in after.items()
         if name in before
     )
-    where = manifest.get("evaluated_on") or "the evaluation that it was selected by"
+    where = manifest.get("evaluated_on") or UNNAMED
     return (
         f"## Scores\n\n{where}, dense search alone, means over queries. The checkpoint was chosen "
         f"by the first line, so these are no test scores.\n\n"
-        f"| measure | {manifest['model']} | this model |\n|---|---|---|\n{rows}"
+        f"| measure | {shown(manifest)} | this model |\n|---|---|---|\n{rows}"
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Any
 
 from drehr_rag import __version__
 from drehr_rag._files import checksum, written
-from drehr_rag.errors import TrainingError
+from drehr_rag.errors import BadArgument, TrainingError
+from drehr_rag.training.base import base_of, place_of
+from drehr_rag.training.build_files import beside
 from drehr_rag.training.settings import Settings
 
 FILE = "training_manifest.json"
 LOG = "log.jsonl"
 
-DECISIVE = ("model", "settings", "examples", "processes")
-"""What must be the same for a training to go on."""
+DECISIVE = ("model", "weights", "settings", "examples", "processes", "evaluated_on", "guard")
+"""What must be the same for a training to go on, or to be the one that was asked for."""
 
 PACKAGES = ("torch", "transformers", "accelerate", "peft", "sentence-transformers", "numpy")
 
@@ -36,6 +39,7 @@ def manifest_of(
     made = {
         "state": "running",
         "model": model,
+        "base": base_of(model, _trained(model)),
         "settings": asdict(settings),
         "examples": [
             {
@@ -43,7 +47,7 @@ def manifest_of(
                 "sha256": checksum(file),
                 "examples": count,
                 "weight": weight,
-                "manifest": beside(file),
+                "manifest": build_manifest(file),
             }
             for file, weight, count in files
         ],
@@ -59,13 +63,18 @@ def manifest_of(
     return plain
 
 
-def beside(file: Path) -> dict[str, Any] | None:
+def build_manifest(file: Path) -> dict[str, Any] | None:
     """The manifest of a file of examples: `X.manifest.json` beside `X.jsonl.gz`, if it is there."""
-    stem = file.name.removesuffix(".gz").removesuffix(".jsonl")
-    for name in (f"{file.name}.manifest.json", f"{stem}.manifest.json"):
-        if (there := file.with_name(name)).is_file():
-            return read_json(there)
-    return None
+    places = [file.with_name(f"{file.name}.manifest.json")]
+    with suppress(BadArgument):  # another name than a build's
+        places.append(beside(file, ".manifest.json"))
+    return next((read_json(place) for place in places if place.is_file()), None)
+
+
+def _trained(model: str) -> dict[str, Any] | None:
+    """The manifest in the model's folder, if it was trained here."""
+    there = Path(place_of(model)) / FILE
+    return read_json(there) if there.is_file() else None
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -86,7 +95,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         TrainingError: There is none, or it is damaged.
     """
     if not (folder / FILE).is_file():
-        raise TrainingError(f"{folder} holds no training: there is no {FILE} to resume from")
+        raise TrainingError(f"{folder} holds no training: there is no {FILE}")
     return read_json(folder / FILE)
 
 
@@ -109,20 +118,19 @@ def same_training(before: Mapping[str, Any], now: Mapping[str, Any], folder: Pat
     """Refuse to go on with something else.
 
     Raises:
-        TrainingError: Model, settings, examples or processes differ; it says which.
+        TrainingError: The model or its weights, settings, examples, what is evaluated or held out,
+            or the number of processes differ; it says which.
     """
-    if before.get("state") == "finished":
-        raise TrainingError(f"the training in {folder} is finished: name a new folder for another")
     for name in DECISIVE:
-        if before.get(name) == now[name]:
+        if before.get(name) == now.get(name):
             continue
-        what = name
+        what = name.replace("_", " ")
         if isinstance(now[name], dict) and isinstance(before.get(name), dict):
             keys = [k for k in now[name] if before[name].get(k) != now[name][k]]
             what = f"{name} ({', '.join(keys)})"
         raise TrainingError(
-            f"the training in {folder} was begun with other {what}: resume it with the same, or "
-            "name a new folder"
+            f"the training in {folder} was begun with other {what}: it goes on with the same; for "
+            "another name a new folder, or delete this one"
         )
 
 

@@ -2,7 +2,8 @@
 
 A file's examples are shuffled again for each pass, and passes follow each other without a gap: no
 example is left out or visited twice in a pass. A file of weight 0.5 takes two epochs for one pass.
-Batches, or with `grouped=False` examples, of the files take turns as evenly as their shares allow.
+Batches, or with `grouped=False` examples, of the files take turns as evenly as their shares allow;
+each file has at least one.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Mixture(Sequence[Batch]):
         world: Of so many processes; each has its own part of a step.
 
     Raises:
-        TrainingError: There are no sources.
+        TrainingError: There are no sources, or more than batches.
     """
 
     def __init__(
@@ -54,10 +55,9 @@ class Mixture(Sequence[Batch]):
         self._sources, self._settings, self._rank = sources, settings, rank
         self._whole = settings.batch * world
         shares = np.array([len(one.examples) * one.weight for one in sources])
-        self.epoch_steps = max(1, round(float(shares.sum()) / self._whole))
-        """Steps in which each example of weight 1 is visited once."""
         epochs = settings.epochs * shares.sum() / self._whole
-        self._steps = settings.steps or max(1, round(float(epochs)))
+        least = len(sources) if settings.grouped else 1
+        self._steps = settings.steps or max(least, round(float(epochs)))
         self._size = self._whole if settings.grouped else 1  # of what takes turns
         self._turns = _turns(shares, self._steps * self._whole // self._size)
         self._orders: dict[int, tuple[int, Ints]] = {}
@@ -96,13 +96,35 @@ class Mixture(Sequence[Batch]):
 
 def _turns(shares: Ints, count: int) -> Ints:
     """(source, how many turns it had before) of each turn, evenly spread, (count, 2)."""
-    exact = shares / shares.sum() * count
     places, sources, before = [], [], []
-    for number, turns in enumerate(exact):
-        own = np.arange(int(np.ceil(turns)) + 1)
+    for number, turns in enumerate(_whole_turns(shares, count)):
+        own = np.arange(turns)
         places.append((own + 0.5) / turns)
         sources.append(np.full(len(own), number))
         before.append(own)
-    order = np.argsort(np.concatenate(places), kind="stable")[:count]
+    order = np.argsort(np.concatenate(places), kind="stable")
     found: Ints = np.stack([np.concatenate(sources)[order], np.concatenate(before)[order]], 1)
     return found
+
+
+def _whole_turns(shares: Ints, count: int) -> list[int]:
+    """Turns of each source: by its share, the largest remainders rounded up, and at least one.
+
+    Raises:
+        TrainingError: There are more sources than turns.
+    """
+    if count < len(shares):
+        raise TrainingError(
+            f"{count} batches cannot visit {len(shares)} files: give more steps, or where a batch "
+            "is of one file, --set grouped=false"
+        )
+    exact = shares / shares.sum() * count
+    turns = np.maximum(np.floor(exact), 1).astype(int)
+    while (left := count - int(turns.sum())) != 0:
+        lacking = exact - turns
+        if left > 0:
+            turns[lacking.argmax()] += 1
+        else:
+            turns[np.where(turns > 1, lacking, np.inf).argmin()] -= 1
+    whole: list[int] = turns.tolist()
+    return whole

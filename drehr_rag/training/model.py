@@ -18,9 +18,11 @@ class TrainableEncoder(nn.Module):  # type: ignore[misc]
 
     Attributes:
         base: The name of the encoder that it began as.
+        weights: The checksum of the files that it was read from.
     """
 
     base: str
+    weights: str
 
     @abstractmethod
     def features(self, texts: Sequence[str], *, query: bool) -> Features:
@@ -39,9 +41,13 @@ class TrainableEncoder(nn.Module):  # type: ignore[misc]
         """Make the weights (1 - share) · initial + share · trained; for good."""
 
     @abstractmethod
+    def merge(self) -> None:
+        """Put adapters into the weights, as they are saved; for good."""
+
+    @abstractmethod
     def encoder(self) -> Encoder:
         """The model as it is now, for an evaluation."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write a folder that `load_encoder` reads; adapters are merged into the weights first."""
+        """Write a folder that `load_encoder` reads; adapters are merged first."""

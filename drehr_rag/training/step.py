@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ class Item:
     """A batch ready for the model: made by the data loader, maybe in another process."""
 
     batch: Batch
-    tokens: tuple[Tokens, Tokens]
+    tokens: tuple[Tokens, Tokens] = field(repr=False)
 
 
 def item(model: TrainableEncoder, batch: Batch, *, size: int) -> Item:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from drehr_rag.errors import TrainingError
+
 ROOT = Path(__file__).parents[2]
 
 OBO = '[Term]\nid: X:1\nname: {name}\nsynonym: "heart attack" EXACT []\n'
@@ -65,13 +67,104 @@ def test_what_follows_a_changed_step_runs_again(place, run):
     run("train", "run", str(pipeline(place)))
     (place / "stage1.jsonl").unlink()
     assert ran(run("train", "run", str(pipeline(place)), "--json")) == [False, True]
-    (place / "stage1.jsonl").unlink()
-    assert ran(run("train", "run", str(pipeline(place, seed=3)), "--json")) == [False, True]
     file = pipeline(place, seed=3)
+    assert "built with other settings" in refused(run("train", "run", str(file)), code=1)
+    assert ran(run("train", "run", str(file), "--json", "--replace")) == [False, True]
+    manifest = json.loads((place / "stage1.manifest.json").read_text())
+    assert manifest["settings"]["seed"] == 3
+    assert ran(run("train", "run", str(file), "--json", "--replace")) == [False, False]
     file.write_text(file.read_text().replace('"{here}/x.obo"', '"{here}/x.obo?licence=CC0-1.0"'))
     found = run("train", "run", str(file), "--json", "--dry-run")
     assert ran(found) == [True, True]
     assert all(step["seconds"] is None for step in json.loads(found[1]))
+
+
+def test_an_edited_file_is_seen(place, run):
+    file = pipeline(place)
+    run("train", "run", str(file))
+    (place / "x.obo").write_text(OBO.format(name="infarct of the heart"))
+    assert ran(run("train", "run", str(file), "--json", "--replace")) == [True, True]
+    [example] = map(json.loads, (place / "stage1.jsonl").read_text().splitlines()[:1])
+    assert "infarct of the heart" in example["entities"]
+    (place / "notes.jsonl").write_text(json.dumps({**NOTE, "note_id": "n2"}) + "\n")
+    assert "built with other" in refused(run("train", "run", str(file)), code=1)
+    assert ran(run("train", "run", str(file), "--json", "--replace")) == [False, True]
+
+
+def test_what_is_no_build_is_not_taken_away(place, run):
+    (place / "stage1.jsonl").write_text("precious")
+    file = pipeline(place)
+    for option in ("--again", "--replace"):
+        assert "stage1.jsonl" in refused(run("train", "run", str(file), option), code=1)
+        assert (place / "stage1.jsonl").read_text() == "precious"
+
+
+@pytest.fixture
+def training(place):
+    """A pipeline of one training, on a model of random numbers."""
+    pytest.importorskip("accelerate")
+    from unit.training import synonym_task as synonyms
+
+    synonyms.save_model(place / "bert")
+    synonyms.example_file(place, 24)
+    file = place / "pipeline.toml"
+
+    def written(steps):
+        file.write_text(
+            f"""
+[[step]]
+run = "train stage1"
+model = "{place}/bert"
+examples = ["{place}/examples.jsonl.gz"]
+output = "{place}/model"
+steps = {steps}
+batch = 4
+positives = 2
+bf16 = false
+device = "cpu"
+set = ["save_every=2"]
+"""
+        )
+        return file
+
+    return written
+
+
+def test_a_training_that_was_interrupted_goes_on(training, place, run, monkeypatch):
+    from drehr_rag.training import trainer
+
+    file = training(6)
+    real = trainer.ContrastiveTrainer.training_step
+    taken = []
+
+    def step(self, *given, **named):
+        if len(taken) == 5:
+            raise TrainingError("the power is gone")
+        taken.append(self.state.global_step)
+        return real(self, *given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer.ContrastiveTrainer, "training_step", step)
+        assert "the power is gone" in refused(run("train", "run", str(file)), code=1)
+    assert (place / "model" / "checkpoints" / "checkpoint-4").exists()
+    monkeypatch.setattr(trainer.ContrastiveTrainer, "training_step", counted(real, taken := []))
+    assert ran(run("train", "run", str(file), "--json")) == [True]
+    assert taken == [4, 5]
+    assert ran(run("train", "run", str(file), "--json")) == [False]
+    assert ran(run("train", "run", str(file), "--json", "--again")) == [True]
+    assert taken == [4, 5, *range(6)]
+    file = training(2)
+    assert "other settings (steps)" in refused(run("train", "run", str(file)), code=1)
+    assert ran(run("train", "run", str(file), "--json", "--replace")) == [True]
+    assert taken[8:] == [0, 1]
+
+
+def counted(real, taken):
+    def step(self, *given, **named):
+        taken.append(self.state.global_step)
+        return real(self, *given, **named)
+
+    return step
 
 
 def test_every_step_is_checked_before_the_first_runs(place, run):

@@ -82,7 +82,7 @@ def test_train_and_load(run, place):
     assert settings["loss_options"] == {"variant": "wang2019"}
     assert (settings["freeze"], settings["grouped"], settings["blend"]) == (0, False, 0.5)
     assert [one["weight"] for one in manifest["examples"]] == [1.0, 0.5]
-    assert "base_model" in (place / "m" / "README.md").read_text()
+    assert "from `bert`" in (place / "m" / "README.md").read_text()
 
 
 def test_stage_2_needs_the_model_of_stage_1(run, place):
@@ -101,6 +101,17 @@ def test_a_table_for_people_and_stage_2_from_stage_1(run, place):
     assert code == 0, err
 
 
+def test_epochs_stand_in_place_of_a_presets_steps_and_twice_is_once(run, place):
+    options = ["--batch", 20, "--positives", 2, "--no-bf16", "--set", "epochs=2"]
+    words = ["train", "stage1", *files(place), "--output", place / "m", *options]
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    assert (json.loads(out)["steps"], json.loads(out)["taken"]) == (4, 4)
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "4 steps (before)" in out and "steps/s" not in out
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -116,7 +127,8 @@ def test_a_table_for_people_and_stage_2_from_stage_1(run, place):
         (["--examples", "x.jsonl=y"], "FILE=WEIGHT"),
         (["--examples", "nowhere.jsonl"], "cannot read"),
         (["--examples", "other.jsonl=-1"], "weight"),
-        (["--resume"], "holds no training"),
+        (["--output", "."], "is not empty"),
+        (["--set", "epochs=3"], "steps stand in place of epochs"),
         (["--set", "freeze=9"], "freeze is 9 layers"),
     ],
 )
@@ -169,8 +181,8 @@ def test_killed_and_resumed_to_the_same_bits(place):
     common = [*files(place), *SMALL, "--steps", steps, "--set", "save_every=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def command(output, *more):
-        words = [sys.executable, "-m", "drehr_rag.cli", "train", "stage1", *common, *more]
+    def command(output):
+        words = [sys.executable, "-m", "drehr_rag.cli", "train", "stage1", *common]
         return [str(word) for word in [*words, "--output", output]]
 
     done = subprocess.run(command(whole), env=environment, capture_output=True, check=False)
@@ -181,9 +193,7 @@ def test_killed_and_resumed_to_the_same_bits(place):
         running.send_signal(signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
     assert _steps(cut) < steps
-    again = subprocess.run(
-        command(cut, "--resume"), env=environment, capture_output=True, check=False
-    )
+    again = subprocess.run(command(cut), env=environment, capture_output=True, check=False)
     assert again.returncode == 0, again.stderr
     assert (cut / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
     same = (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -1,4 +1,4 @@
-"""A pipeline: commands of `drehr-rag` in a TOML file, each done once.
+"""A pipeline: commands of `drehr-rag` in a TOML file; `_done` knows what is done.
 
 ```toml
 [names]
@@ -16,15 +16,13 @@ arguments = ["work/kg", "{data}/kg/doid_2015.obo.gz"]   # what stands without an
 ```
 """
 
-import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from drehr_rag._files import opened, written
+from drehr_rag._files import opened
 from drehr_rag.errors import TrainingError
 
 PLACES = ("output", "out", "save_run")
@@ -47,11 +45,6 @@ class Step:
     arguments: tuple[str, ...]
     makes: Path | None
 
-    @property
-    def digest(self) -> str:
-        """Of the whole command line."""
-        return sha256(json.dumps([self.words, self.arguments]).encode()).hexdigest()
-
 
 def read_pipeline(file: Path) -> list[Step]:
     """The steps of a file, in order.
@@ -72,45 +65,6 @@ def read_pipeline(file: Path) -> list[Step]:
     if not isinstance(names, dict) or not all(isinstance(v, str) for v in names.values()):
         raise TrainingError(f"{file}: [names] holds texts")
     return [_step(file, number, table, names) for number, table in enumerate(steps, 1)]
-
-
-class Done:
-    """Which steps are done already, in a file beside the pipeline.
-
-    Args:
-        pipeline: Its file.
-    """
-
-    def __init__(self, pipeline: Path) -> None:
-        """Read what is there."""
-        self.file = pipeline.with_suffix(".done.json")
-        self._digests: list[str] = []
-        if self.file.exists():
-            with opened(self.file, error=TrainingError) as stream:
-                self._digests = _digests(stream.read(), self.file)
-
-    def first_left(self, steps: Sequence[Step]) -> int:
-        """How many steps from the first on need not run: same command, and its work is there."""
-        for number, step in enumerate(steps):
-            known = number < len(self._digests) and self._digests[number] == step.digest
-            if not known or (step.makes is not None and not step.makes.exists()):
-                return number
-        return len(steps)
-
-    def write(self, steps: Sequence[Step]) -> None:
-        """These are done now, and no others."""
-        with written(self.file, error=TrainingError) as stream:
-            json.dump([step.digest for step in steps], stream)
-
-
-def _digests(text: str, file: Path) -> list[str]:
-    try:
-        held = json.loads(text)
-    except ValueError:
-        held = None
-    if not isinstance(held, list) or not all(isinstance(one, str) for one in held):
-        raise TrainingError(f"{file} is damaged: delete it, and every step runs again")
-    return held
 
 
 def _step(file: Path, number: int, table: Any, names: Mapping[str, str]) -> Step:

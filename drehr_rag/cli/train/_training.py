@@ -25,7 +25,13 @@ Examples = Annotated[
         metavar="FILE[=WEIGHT]",
     ),
 ]
-Output = Annotated[Path, typer.Option(help="New folder for the model.", metavar="DIR")]
+Output = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for the model: new, or of the same training, which then goes on.",
+        metavar="DIR",
+    ),
+]
 Model = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
@@ -87,12 +93,9 @@ Set = Annotated[
         metavar="NAME=VALUE",
     ),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with what was begun in DIR, from its checkpoint.")
-]
 Device = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="cpu leaves a GPU alone."),
+    typer.Option(help="cpu leaves a GPU alone; CUDA_VISIBLE_DEVICES chooses among several."),
 ]
 
 
@@ -130,7 +133,6 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
         templates: g.Templates = "drop",
         allow: g.Allow = False,
         setting: Set = None,
-        resume: Resume = False,
         device: Device = None,
         json: Json = False,
     ) -> None:
@@ -161,7 +163,8 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
             raise BadArgument(f"{preset_name} goes on from stage 1's result: name it with --model")
         files = [weighted(one) for one in examples]
         evaluated = evaluate or []
-        guard = g.guard_of(held_out, [*(against or ()), *evaluated], threshold, templates)
+        against = [*(against or ()), *evaluated]
+        guard = g.guard_of(held_out, against, threshold, templates) if _first() else None
         run_training(
             start,
             files,
@@ -170,7 +173,6 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
             evaluated,
             guard=guard,
             allow_leakage=allow,
-            resume=resume,
             device=device,
             json=json,
         )
@@ -197,7 +199,12 @@ def settings_of(
         found = replace(found, loss=loss, loss_options={})
     if variant:
         found = replace(found, loss_options={**found.loss_options, "variant": variant})
-    return replace(found, **_typed(pairs(more, "--set")))
+    typed = _typed(pairs(more, "--set"))
+    if "epochs" in typed and typed.get("steps", given.get("steps")) is None:
+        typed["steps"] = None  # a preset's
+    elif "epochs" in typed:
+        raise BadArgument("steps stand in place of epochs: give one of them")
+    return replace(found, **typed)
 
 
 def weighted(text: str) -> tuple[Path, float]:
@@ -224,7 +231,6 @@ def run_training(
     *,
     guard: Any,
     allow_leakage: bool,
-    resume: bool,
     device: str | None,
     json: bool,
 ) -> None:
@@ -232,8 +238,7 @@ def run_training(
     from drehr_rag.training.evaluating import evaluators_named
     from drehr_rag.training.run import train
 
-    first = os.environ.get("RANK", "0") == "0"
-    with bar(json or not first) as shown:
+    with bar(json or not _first()) as shown:
         tasks: dict[str, Any] = {}
 
         def progress(done: int, total: int, numbers: dict[str, float]) -> None:
@@ -249,23 +254,28 @@ def run_training(
             evaluated_on=", ".join(evaluate) or None,
             guard=guard,
             allow_leakage=allow_leakage,
-            resume=resume,
             device=device,
             progress=progress,
         )
-    if not first:
+    if not _first():
         return
     if json:
         print_json(asdict(made))
         return
     out = console()
-    rate = f", {made.steps / made.seconds:.2f} steps/s" if made.seconds and not resume else ""
-    out.print(f"{made.steps:,} steps{rate}; loss {made.loss:.4f}; model: {made.folder}")
+    rate = f", {made.taken / made.seconds:.2f} steps/s" if made.taken and made.seconds else ""
+    before = "" if made.taken else " (before)"
+    out.print(f"{made.steps:,} steps{before}{rate}; loss {made.loss:.4f}; model: {made.folder}")
     if made.after:
         table = Table("measure", "before", "after")
         for name, value in made.after.items():
             table.add_row(name, f"{made.before[name]:.4f}", f"{value:.4f}")
         out.print(table)
+
+
+def _first() -> bool:
+    """Whether this is the first of several processes; it alone checks leakage and tells."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _latest(numbers: dict[str, float]) -> str:

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from drehr_rag.cli._options import Json
 from drehr_rag.cli._show import plain, print_json
-from drehr_rag.cli.train._pipeline import Done, Step, read_pipeline
+from drehr_rag.cli.train._done import Done
+from drehr_rag.cli.train._pipeline import Step, read_pipeline
+from drehr_rag.cli.train._replacing import begun, decides_itself, take_away
 from drehr_rag.errors import BadArgument, DrehrError
 
 UsageError: Any = typer.BadParameter.__bases__[0]
@@ -24,29 +26,47 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every step, say which would run.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Run what is done already too.")] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Run what is done already too; what it made is replaced."),
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Where a build or training was begun otherwise, delete what it made, and begin.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the steps of a pipeline, each a command of drehr-rag; what is done is not done again.
 
-    All steps are checked before the first one runs. After an interruption the next run goes on
-    with the step that was interrupted, and that step goes on where it can.
+    All steps are checked before the first one runs. Builds and trainings are always asked: they
+    go on after an interruption, do nothing when they are finished, and refuse what was begun
+    otherwise unless --replace is given. Other steps run when they or what comes before changed.
 
     [bold]Example:[/bold] drehr-rag train run pipeline.toml
     """
     steps = read_pipeline(pipeline)
     commands = [_command(step) for step in steps]
     done = Done(pipeline)
-    first = 0 if again else done.first_left(steps)
     facts: list[dict[str, Any]] = []
+    changed = False
     with redirect_stdout(sys.stderr) if json else nullcontext():
         for number, (step, run) in enumerate(zip(steps, commands, strict=True)):
-            left = number >= first
-            seconds = _run(step, run) if left and not dry_run else None
-            facts.append({"step": step.name, "left": left, "seconds": seconds})
-            _tell(step, seconds, left=left)
-            if seconds is not None:
-                done.write(steps[: number + 1])
+            known = done.knows(number, step) and not changed and not again
+            seconds = None
+            if not dry_run and (not known or decides_itself(step.words)):
+                if again or (replace and done.otherwise(number, step)):
+                    take_away(step.words, step.makes)
+                if not begun(step.words, step.makes):
+                    done.begin(number, step)
+                seconds = _run(step, run)
+                known = known and done.same_work(number, step)
+                done.end(number, step, same=known)
+            changed = changed or not known
+            facts.append({"step": step.name, "left": not known, "seconds": seconds})
+            _tell(step, seconds, left=not known)
     if json:
         print_json(facts)
 

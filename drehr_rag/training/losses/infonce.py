@@ -47,10 +47,5 @@ class InfoNCE:
         return -(own * logsigmoid(s - below)).sum() / positives.numel()
 
 
-def build(*, temperature: float = 0.05) -> InfoNCE:
-    """InfoNCE.
-
-    Raises:
-        TrainingError: The temperature is not above 0.
-    """
-    return InfoNCE(temperature=temperature)
+build = InfoNCE
+"""By name; see `load_loss`."""

@@ -87,27 +87,7 @@ class MultiSimilarity:
         return logs.sum() / abs(scale)
 
 
-def build(
-    *,
-    variant: Variant = "released",
-    threshold: float = 0.5,
-    margin: float = 0.1,
-    scale_pos: float = 2.0,
-    scale_neg: float = 50.0,
-) -> MultiSimilarity:
-    """Multi-Similarity loss with the paper's settings, unless others are given.
-
-    Raises:
-        TrainingError: There is no such variant, or a scale is not above 0.
-    """
-    return MultiSimilarity(
-        variant=variant,
-        threshold=threshold,
-        margin=margin,
-        scale_pos=scale_pos,
-        scale_neg=scale_neg,
-    )
-
+build = MultiSimilarity
 
 multi_similarity = build
 """The name to call it by in code: `multi_similarity(variant="wang2019")`."""

@@ -49,3 +49,21 @@ def test_empty_missing_and_damaged_files(tmp_path):
     (tmp_path / "cut.gz").write_bytes((tmp_path / "e.gz").read_bytes()[:-9])
     with pytest.raises(TrainingError, match="is damaged"):
         ExampleFile(tmp_path / "cut.gz")
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    import tempfile
+
+    class Full:
+        """A disk without room: what is written stays in memory until it is flushed."""
+
+        def write(self, line):
+            return len(line)
+
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    write_examples(tmp_path / "e.jsonl.gz", make_examples(2))
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    with pytest.raises(TrainingError, match=r"unpacked into .*No space left on device; TMPDIR"):
+        ExampleFile(tmp_path / "e.jsonl.gz")

@@ -25,7 +25,7 @@ def ids(mixture):
 
 def test_every_example_once_in_a_pass():
     mixture = Mixture([Source(named(20, "a"))], SETTINGS)
-    assert (len(mixture), mixture.epoch_steps) == (10, 5)
+    assert len(mixture) == 10
     seen = [name for some in ids(mixture) for name in some]
     first, second = seen[:20], seen[20:]
     assert set(first) == set(second) == {f"a{i}" for i in range(20)}
@@ -84,6 +84,20 @@ def test_steps_in_place_of_epochs_and_never_none():
     assert len(Mixture([Source(named(3, "a"))], replace(SETTINGS, steps=7))) == 7
     tiny = Mixture([Source(named(1, "a"), 0.1)], replace(SETTINGS, epochs=0.1))
     assert [len(some) for some in ids(tiny)] == [4]
+
+
+def test_a_small_file_has_its_batch_among_large_ones():
+    small = [Source(named(1, "b")), Source(named(2, "c"), 0.01)]
+    sources = [Source(named(90, "a")), *small]
+    for options in ({}, {"steps": 3}, {"steps": 4}, {"epochs": 0.01}):
+        found = ids(Mixture(sources, replace(SETTINGS, **options)))
+        count = Counter(some[0][0] for some in found)
+        assert (count["b"], count["c"]) == (1, 1)
+        assert count["a"] == len(found) - 2
+    with pytest.raises(TrainingError, match="2 batches cannot visit 3 files"):
+        Mixture(sources, replace(SETTINGS, steps=2))
+    mixed = ids(Mixture(sources, replace(SETTINGS, steps=2, grouped=False)))
+    assert {name[0] for some in mixed for name in some} == {"a", "b", "c"}
 
 
 def test_what_cannot_be_meant():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drehr_rag.errors import TrainingError
-from drehr_rag.training.batches import batched, collate
+from drehr_rag.training.batches import collate
 from drehr_rag.training.examples import Example
 from drehr_rag.training.masking import false_negatives, text_key
 
@@ -140,7 +140,3 @@ def test_hard_negatives_belong_to_their_chunk():
     assert pairs == [("1", "gout"), ("1", "fever")]  # "chf" is its own after all
     assert batch.entities == ("CHF", "gout", "fever")
     assert collate([example("2", ["gout"])], positives=1).places.hard.shape == (0, 2)
-
-
-def test_lists_of_a_size():
-    assert [len(some) for some in batched((example(str(i), "a") for i in range(7)), 3)] == [3, 3, 1]

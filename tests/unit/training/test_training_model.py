@@ -156,6 +156,18 @@ def test_the_initial_model_is_still_there(lora, tmp_path):
     assert not torch.allclose(model.eval()(features), before)
 
 
+def test_adapters_leave_layers_behind_the_pooling_alone(tmp_path):
+    from sentence_transformers.models import Dense
+
+    synonyms.save_model(tmp_path / "bert")
+    plain = SentenceTransformer(str(tmp_path / "bert"), device="cpu")
+    plain.add_module("2", Dense(32, 16))
+    plain.save_pretrained(str(tmp_path / "dense"))
+    model = trainable(str(tmp_path / "dense"), Settings(lora=ADAPTERS))
+    free = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert free and all("lora_" in name for name in free)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     before = torch.get_num_threads()

@@ -1,7 +1,9 @@
 """A training from files to a folder: it learns, is saved whole, goes on where it was stopped."""
 
 import json
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ pytest.importorskip("accelerate")
 from unit.training import synonym_task as synonyms
 
 from drehr_rag import load_encoder
-from drehr_rag.errors import TrainingError, TrainingStopped
+from drehr_rag.errors import BadArgument, TrainingError, TrainingStopped
+from drehr_rag.training._callbacks import Told
 from drehr_rag.training.evaluating import BenchmarkEvaluator
 from drehr_rag.training.run import train
+from drehr_rag.training.settings import Lora
 
 TEXTS = ["the bao patient", "kao", "no dei at all then"]
 
@@ -88,7 +92,7 @@ def test_resumed_as_if_it_had_never_stopped(changes, place, tmp_path):
         run(place, tmp_path / "cut", settings, files=files, progress=interrupt_at(5))
     half = tmp_path / "cut" / "checkpoints" / "checkpoint-5"
     half.mkdir()  # what a kill leaves in the middle of saving
-    run(place, tmp_path / "cut", settings, files=files, resume=True)
+    run(place, tmp_path / "cut", settings, files=files)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert [step for step, *_ in losses(tmp_path / "cut")] == [1, 2, 3, 4, 5, 6]
     assert np.array_equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
@@ -98,7 +102,7 @@ def test_resumed_before_the_first_checkpoint_and_with_an_evaluation(place, tmp_p
     evaluator = BenchmarkEvaluator(synonyms.task(24))
     with pytest.raises(Interrupted):
         run(place, tmp_path / "cut", progress=interrupt_at(1), evaluator=evaluator)
-    run(place, tmp_path / "cut", resume=True, evaluator=evaluator)
+    run(place, tmp_path / "cut", evaluator=evaluator)
     run(place, tmp_path / "whole", evaluator=evaluator)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert np.array_equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
@@ -108,10 +112,100 @@ def test_what_is_resumed_must_be_the_same(place, tmp_path):
     with pytest.raises(Interrupted):
         run(place, tmp_path / "m", progress=interrupt_at(3))
     with pytest.raises(TrainingError, match=r"other settings \(lr\)"):
-        run(place, tmp_path / "m", replace(synonyms.SMALL, lr=1e-3), resume=True)
-    run(place, tmp_path / "m", resume=True)
-    with pytest.raises(TrainingError, match="is finished"):
-        run(place, tmp_path / "m", resume=True)
+        run(place, tmp_path / "m", replace(synonyms.SMALL, lr=1e-3))
+    run(place, tmp_path / "m")
+    with pytest.raises(TrainingError, match=r"other settings \(lr\)"):
+        run(place, tmp_path / "m", replace(synonyms.SMALL, lr=1e-3))
+
+
+def test_finished_it_tells_what_it_made(place, tmp_path):
+    evaluator = BenchmarkEvaluator(synonyms.task(24))
+    made = run(place, tmp_path / "m", evaluator=evaluator)
+    bytes_ = (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns
+    again = run(place, tmp_path / "m", evaluator=evaluator)
+    assert (again.taken, made.taken) == (0, 6)
+    assert replace(again, taken=6, seconds=made.seconds) == made
+    assert (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns == bytes_
+
+
+def test_what_is_evaluated_and_the_first_weights_must_be_the_same(place, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    evaluator = BenchmarkEvaluator(synonyms.task(24))
+    with pytest.raises(Interrupted):
+        run(place, tmp_path / "m", progress=interrupt_at(3), evaluator=evaluator)
+    for options in ({}, {"evaluator": evaluator, "evaluated_on": "x"}):
+        with pytest.raises(TrainingError, match="other evaluated on"):
+            run(place, tmp_path / "m", **options)
+    shutil.copytree(place / "bert", tmp_path / "bert")
+    synonyms.example_file(tmp_path)
+    with pytest.raises(Interrupted):
+        run(tmp_path, tmp_path / "n", progress=interrupt_at(3))
+    file = tmp_path / "bert" / "model.safetensors"
+    save_file({k: v * 2 for k, v in load_file(file).items()}, file, metadata={"format": "pt"})
+    with pytest.raises(TrainingError, match="other weights"):
+        run(tmp_path, tmp_path / "n")
+
+
+def test_a_kill_after_the_last_evaluation_does_not_train_on(place, tmp_path, monkeypatch):
+    """Patience was over: what is left is to save."""
+    from drehr_rag.training import finishing
+
+    settings = replace(synonyms.SMALL, steps=30, every=2, patience=2)
+
+    def told():
+        numbers = iter([0.5, 0.6, 0.9, 0.8, 0.7, 0.6])
+        return lambda encoder: {"x": next(numbers)}
+
+    run(place, tmp_path / "whole", settings, evaluator=told())
+    with monkeypatch.context() as patched:
+        patched.setattr(finishing.ContrastiveTrainer, "_load_best_model", interrupt_at_the_end)
+        with pytest.raises(Interrupted):
+            run(place, tmp_path / "cut", settings, evaluator=told())
+    made = run(place, tmp_path / "cut", settings, evaluator=lambda encoder: {"x": 0.6})
+    assert (made.steps, made.taken) == (8, 0)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert np.array_equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def interrupt_at_the_end(*_):
+    raise Interrupted
+
+
+def test_a_log_that_cannot_be_written_anew_stays(tmp_path, monkeypatch):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n')
+    before = log.read_text()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    state = SimpleNamespace(is_world_process_zero=True, global_step=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(TrainingError, match="No space left"):
+            Told(log, None).on_train_begin(None, state, None)
+    assert log.read_text() == before
+    Told(log, None).on_train_begin(None, state, None)
+    assert log.read_text() == '{"step": 1, "loss": 2.0}\n'
+
+
+def test_what_is_measured_is_what_is_saved(place, tmp_path):
+    seen = []
+
+    def evaluator(encoder):
+        seen.append([name for name, _ in encoder._model.named_modules() if "lora_A" in name])
+        return {"x": 1.0}
+
+    lora = Lora(rank=2, alpha=4, layers=("query", "value"))
+    run(place, tmp_path / "m", replace(synonyms.SMALL, lora=lora), evaluator=evaluator)
+    assert seen[0] and seen[-2]
+    assert seen[-1] == []  # merged
+
+
+def test_a_device_that_is_one_of_several_is_refused(place, tmp_path):
+    with pytest.raises(BadArgument, match="CUDA_VISIBLE_DEVICES"):
+        run(place, tmp_path / "m", device="cuda:1")
 
 
 def test_the_best_checkpoint_is_saved_and_patience_ends_it(place, tmp_path):
@@ -176,18 +270,19 @@ def test_a_loss_that_is_nan_names_the_batch(place, tmp_path):
     assert len(stopped.value.ids) == synonyms.SMALL.batch
 
 
-def test_gradients_that_are_nan_stop_it_too(place, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("value", "which"), [(float("nan"), 0), (float("inf"), -1)])
+def test_gradients_that_are_no_numbers_stop_it_too(value, which, place, tmp_path, monkeypatch):
     from drehr_rag.training import step
 
-    monkeypatch.setattr(step.Step, "__call__", poisoned(step.Step.__call__))
+    monkeypatch.setattr(step.Step, "__call__", poisoned(step.Step.__call__, value, which))
     with pytest.raises(TrainingStopped, match=r"n\d+_0"):
         run(place, tmp_path / "m")
 
 
-def poisoned(real):
+def poisoned(real, value, which):
     def call(self, embed, model, one, *, unsynchronised):
         found = real(self, embed, model, one, unsynchronised=unsynchronised)
-        next(p for p in model.parameters() if p.grad is not None).grad[0] = float("nan")
+        [p for p in model.parameters() if p.grad is not None][which].grad[0] = value
         return found
 
     return call
@@ -197,8 +292,6 @@ def test_a_folder_that_holds_something_is_left_alone(place, tmp_path):
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(TrainingError, match="is not empty"):
         run(place, tmp_path)
-    with pytest.raises(TrainingError, match="holds no training"):
-        run(place, tmp_path, resume=True)
     assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
 
 

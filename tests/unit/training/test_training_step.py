@@ -83,3 +83,8 @@ def test_the_term_is_the_mean_of_1_minus_cosine(model):
     assert parts["drift"] == pytest.approx(float(torch.cat(rows).mean()), abs=1e-10)
     assert value == pytest.approx(parts["contrast"] + 0.7 * parts["drift"], abs=1e-10)
     assert parts["drift"] > 0.01
+
+
+def test_an_item_shows_no_token(model):
+    batch = Mixture([Source(synonyms.examples(20))], SETTINGS)[0]
+    assert "input_ids" not in repr(item(model, batch, size=8))

@@ -15,7 +15,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from unit.training import synonym_task as synonyms
 
+from drehr_rag.errors import TrainingError
+from drehr_rag.training.resuming import last_checkpoint
 from drehr_rag.training.run import train
+from drehr_rag.training.together import in_first
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
 
@@ -68,3 +71,37 @@ def test_two_processes_train_as_one(chunk, tmp_path):
         assert (value - two[name]).abs().max() < 2e-4, name
     manifest = json.loads((tmp_path / "two" / "training_manifest.json").read_text())
     assert manifest["processes"] == 2
+
+
+def asked_in_the_first(rank, port, place):
+    """Each process writes what it was told; only the first may look, and what it finds wrong."""
+    from transformers import TrainingArguments
+
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in names.items()})
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    args = TrainingArguments(str(place / "x"), use_cpu=True, ddp_backend="gloo", report_to="none")
+    made = [in_first(args, lambda: f"by {rank}")]
+    try:
+        in_first(args, lambda: last_checkpoint(place) if rank else refuse())
+    except TrainingError as problem:
+        made.append(str(problem))
+    (place / str(rank)).write_text(json.dumps(made))
+    dist.destroy_process_group()
+
+
+def refuse():
+    raise TrainingError("it leaks")
+
+
+@pytest.mark.slow
+def test_what_the_first_process_says_holds_for_all(tmp_path):
+    half = tmp_path / "checkpoints" / "checkpoint-5"
+    half.mkdir(parents=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(asked_in_the_first, (port, tmp_path), nprocs=2)
+    told = [json.loads((tmp_path / str(rank)).read_text()) for rank in (0, 1)]
+    assert told == [["by 0", "it leaks"]] * 2
+    assert half.exists()  # the second process did not clear it away
