@@ -5,13 +5,13 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 
+from drehr_rag._files import checksum
 from drehr_rag.errors import GraphError
 from drehr_rag.kg._csr import Csr, Ints
 from drehr_rag.kg._texts import Texts
@@ -86,15 +86,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def damaged(folder: Path, facts: Mapping[str, Any]) -> list[str]:
     """Names of the files whose content is not what was written."""
     return [n for n, fact in facts["files"].items() if checksum(folder / n) != fact["sha256"]]
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @contextmanager

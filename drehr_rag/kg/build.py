@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from drehr_rag._files import checksum
 from drehr_rag.errors import GraphError
-from drehr_rag.kg._files import checksum, new_folder, seal
+from drehr_rag.kg._files import new_folder, seal
 from drehr_rag.kg._records import Record, Unread
 from drehr_rag.kg._spool import Spool
 from drehr_rag.kg._write import write
