@@ -49,7 +49,7 @@ def finished(output: Path, known_by: Mapping[str, Any]) -> dict[str, Any] | None
         return None
     if not place.exists():
         raise TrainingError(f"{output} is there, without {place.name}: name another output")
-    manifest = _manifest(place)
+    manifest = read_json(place)
     there = {name: manifest.get(name) for name in known_by}
     if there != known_by:
         raise TrainingError(
@@ -87,12 +87,17 @@ def write_failures(output: Path, entries: Iterable[Mapping[str, Any]]) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _manifest(place: Path) -> dict[str, Any]:
-    with opened(place, error=TrainingError) as file:
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object that a file holds, such as a manifest.
+
+    Raises:
+        TrainingError: It is none.
+    """
+    with opened(file, error=TrainingError) as stream:
         try:
-            manifest = json.load(file)
+            found = json.load(stream)
         except (ValueError, RecursionError):
-            manifest = None
-    if not isinstance(manifest, dict):
-        raise TrainingError(f"{place} is no manifest: name another output")
-    return manifest
+            found = None
+    if not isinstance(found, dict):
+        raise TrainingError(f"{file} is no manifest: it holds no JSON object")
+    return found

@@ -13,7 +13,7 @@ from drehr_rag import __version__
 from drehr_rag._files import checksum, written
 from drehr_rag.errors import BadArgument, TrainingError
 from drehr_rag.training.base import base_of, place_of
-from drehr_rag.training.build_files import beside
+from drehr_rag.training.build_files import beside, read_json
 from drehr_rag.training.settings import Settings
 
 FILE = "training_manifest.json"
@@ -97,21 +97,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not (folder / FILE).is_file():
         raise TrainingError(f"{folder} holds no training: there is no {FILE}")
     return read_json(folder / FILE)
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object of a file.
-
-    Raises:
-        TrainingError: It is none.
-    """
-    try:
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as problem:
-        raise TrainingError(f"{file} cannot be read: {type(problem).__name__}") from None
-    if not isinstance(found, dict):
-        raise TrainingError(f"{file} is not a JSON object")
-    return found
 
 
 def same_training(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

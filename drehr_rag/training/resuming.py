@@ -7,6 +7,7 @@ from typing import Any
 
 from drehr_rag.errors import TrainingError
 from drehr_rag.training import manifest as m
+from drehr_rag.training.build_files import read_json
 from drehr_rag.training.stopping import patience_is_over
 
 CHECKPOINTS = "checkpoints"
@@ -50,7 +51,7 @@ def at_its_end(checkpoint: str, *, metric: str | None, patience: int | None) -> 
     Raises:
         TrainingError: It is damaged.
     """
-    state = m.read_json(Path(checkpoint) / STATE)
+    state = read_json(Path(checkpoint) / STATE)
     history: Sequence[Mapping[str, Any]] = state.get("log_history", ())
     last = state.get("global_step", 0) >= state.get("max_steps", 0)
     return last or patience_is_over(history, metric, patience)
