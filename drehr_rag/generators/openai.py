@@ -1,12 +1,11 @@
 """Any server that speaks OpenAI's chat completions: vLLM's, first of all."""
 
-import os
 from typing import Any
 
 import httpx
 
-from drehr_rag._urls import checked_url
-from drehr_rag.errors import BadArgument, GeneratorError, ReplyUnusable
+from drehr_rag.errors import GeneratorError, ReplyUnusable
+from drehr_rag.generators._server import address_and_headers, only_model
 from drehr_rag.protocols import GenerationRequest
 
 TIMEOUT = 120.0
@@ -50,14 +49,9 @@ class OpenAIGenerator:
         Raises:
             BadArgument: The address is none, or the key would travel in the clear.
         """
-        key = api_key or os.environ.get("OPENAI_API_KEY")
-        base = checked_url(url, what="the generator", key=bool(key))
-        if key and not (key.isascii() and key.isprintable()):  # a header could not hold it
-            raise BadArgument("the generator's key holds characters that no key has: was it cut?")
-        self._url = base if base.endswith("/v1") else f"{base}/v1"
+        self._url, self._headers = address_and_headers(url, api_key)
         self._model = model
         self._max_tokens = max_tokens
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.tokens: dict[str, int] | None = None
         """Tokens of the last prompt and reply, as the server counted; None if it did not say."""
 
@@ -106,15 +100,8 @@ class OpenAIGenerator:
         return text
 
     def _only_model(self) -> str:
-        reply = self._send("GET", "models", None)
-        try:
-            names = [str(entry["id"]) for entry in reply["data"]]
-        except (KeyError, TypeError):
-            names = []
-        if len(names) != 1:
-            raise GeneratorError(f"{self._url} serves {len(names)} models: name one of {names}")
-        self._model = names[0]
-        return names[0]
+        self._model = only_model(self._send("GET", "models", None), self._url)
+        return self._model
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         address = f"{self._url}/{path}"

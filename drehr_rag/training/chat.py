@@ -5,7 +5,6 @@ samples at a temperature, and gives back a reply that was cut, since half a list
 """
 
 import asyncio
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +12,8 @@ import httpx
 
 from drehr_rag._arguments import whole
 from drehr_rag._retry import pause
-from drehr_rag._urls import checked_url
-from drehr_rag.errors import BadArgument, GeneratorError
+from drehr_rag.errors import GeneratorError
+from drehr_rag.generators._server import address_and_headers, only_model
 from drehr_rag.training.chat_replies import Reply, Silence, reply_of
 
 TEMPERATURE = 0.1
@@ -71,11 +70,7 @@ class Chat:
         timeout: float = TIMEOUT,
     ) -> None:
         """Nothing is sent yet."""
-        key = api_key or os.environ.get("OPENAI_API_KEY")
-        base = checked_url(url, what="the language model", key=bool(key))
-        if key and not (key.isascii() and key.isprintable()):
-            raise BadArgument("the language model's key holds characters that no key has")
-        self.url = base if base.endswith("/v1") else f"{base}/v1"
+        self.url, headers = address_and_headers(url, api_key, what="the language model")
         self.model = model
         for number, what, least in (
             (max_tokens, "max_tokens", 1),
@@ -87,7 +82,7 @@ class Chat:
         self._retries, self._timeout = retries, timeout
         self._gate = asyncio.Semaphore(concurrency)
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers=headers,
             timeout=timeout,
             limits=httpx.Limits(max_connections=concurrency),
         )
@@ -145,15 +140,7 @@ class Chat:
         content = await self._once("GET", "models", None)
         if isinstance(content, Silence):
             raise GeneratorError(f"the language model at {self.url} {content.reason}")
-        try:
-            names = [str(entry["id"]) for entry in content["data"]]
-        except (KeyError, TypeError):
-            names = []
-        if len(names) != 1:
-            raise GeneratorError(
-                f"{self.url} serves {len(names)} models: name one of {names} with --model"
-            )
-        return names[0]
+        return only_model(content, self.url)
 
     async def _patiently(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         for attempt in range(self._retries + 1):

@@ -82,7 +82,7 @@ def test_manifests_beside_are_found_by_either_name(tmp_path):
     (tmp_path / "x.jsonl.gz.manifest.json").write_text('{"a": 2}')
     assert build_manifest(tmp_path / "x.jsonl.gz") == {"a": 2}
     (tmp_path / "x.manifest.json").write_text("[]")
-    with pytest.raises(TrainingError, match="not a JSON object"):
+    with pytest.raises(TrainingError, match="holds no JSON object"):
         build_manifest(tmp_path / "x.jsonl")
 
 
