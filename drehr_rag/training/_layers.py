@@ -32,6 +32,21 @@ def freeze(model: Any, layers: int) -> None:
         part.requires_grad_(False)
 
 
+def set_dropout(model: nn.Module, share: float) -> None:
+    """Let every layer drop this share of its activations, attention's too.
+
+    Raises:
+        TrainingError: It drops nowhere, and is told to.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
+    if share and not layers:
+        raise TrainingError(
+            f"dropout is {share:g}, and {type(model).__name__} has no layer that drops: leave it out"
+        )
+    for layer in layers:
+        layer.p = share
+
+
 def with_adapters(model: Any, lora: Lora) -> Any:
     """The model with adapters, and nothing else to train.
 

@@ -12,7 +12,7 @@ from drehr_rag.encoders import _nv_embed
 from drehr_rag.encoders.dr_ehr_large import NvEmbedEncoder, padded
 from drehr_rag.errors import TrainingError
 from drehr_rag.protocols import Encoder
-from drehr_rag.training._layers import checkpoint, scale_adapters, with_adapters
+from drehr_rag.training._layers import checkpoint, scale_adapters, set_dropout, with_adapters
 from drehr_rag.training.model import Embed, TrainableEncoder
 from drehr_rag.training.settings import Settings
 from drehr_rag.training.tokens import Features
@@ -40,6 +40,8 @@ class NvEmbedTrainable(TrainableEncoder):
         self.base = encoder.name
         self.network = encoder._model
         self._encoder = encoder
+        if settings.dropout is not None:
+            set_dropout(self.network, settings.dropout)
         known = encoder.fingerprint
         self.weights = known.weights
         prompt = len(encoder.tokenizer.tokenize(known.query_prompt))

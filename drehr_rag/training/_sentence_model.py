@@ -13,7 +13,7 @@ from torch import Tensor
 from drehr_rag.encoders._complete import missing_parameters
 from drehr_rag.encoders._sentence_encoder import SentenceEncoder
 from drehr_rag.protocols import Encoder
-from drehr_rag.training._layers import checkpoint, freeze, scale_adapters, with_adapters
+from drehr_rag.training._layers import checkpoint, freeze, scale_adapters, set_dropout, with_adapters
 from drehr_rag.training.model import Embed, TrainableEncoder
 from drehr_rag.training.settings import Settings
 from drehr_rag.training.tokens import Features
@@ -50,6 +50,8 @@ class SentenceTrainable(TrainableEncoder):
                 parameter.requires_grad_(False)
         if not self._adapters and (settings.keep or settings.blend < 1):
             self._initial = [deepcopy(self.network).eval().requires_grad_(False)]
+        if settings.dropout is not None:
+            set_dropout(self.network, settings.dropout)
         if settings.freeze is not None:
             freeze(self.network[0].model, settings.freeze)
         if settings.checkpointing:

@@ -53,6 +53,8 @@ class Settings:
         chunk: Texts that are encoded at a time with GradCache: memory grows with it and not with
             the batch. None: everything is kept for the way back, one forward pass fewer.
         lora: Adapters; None trains all weights.
+        dropout: Share of activations that each layer drops while it learns; None leaves the
+            model's own, .1 for BERT. Without, a step takes a fifth less time here.
         freeze: The embeddings and so many of the lowest layers stay as they are; None freezes
             nothing. Cheaper, and forgets less.
         keep: Weight of a term that holds embeddings where the initial model has them: the mean of
@@ -84,6 +86,7 @@ class Settings:
     checkpointing: bool = False
     chunk: int | None = None
     lora: Lora | None = None
+    dropout: float | None = None
     freeze: int | None = None
     keep: float = 0.0
     blend: float = 1.0
@@ -105,6 +108,8 @@ class Settings:
         _between("clip", self.clip, 0, float("inf"), open_below=True)
         _between("warmup", self.warmup, 0, 0.99)
         _between("keep", self.keep, 0, float("inf"))
+        if self.dropout is not None:
+            _between("dropout", self.dropout, 0, 0.99)
         _between("blend", self.blend, 0, 1, open_below=True)
 
 
