@@ -40,6 +40,16 @@ def whole(tmp_path_factory):
     return {kind: save(place / kind) for kind, save in kinds.items()}
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Threads that wait for each other make small models slow on a busy machine."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 KINDS = [
     "memory",
     "edge",

@@ -1,4 +1,11 @@
-"""Training of retrieval encoders: examples to batches to a loss to gradients.
+"""Training of retrieval encoders: notes to examples to batches to a loss to gradients.
+
+```text
+notes ── corpus.py, split.py ──► chunks ──► stage1/ (graph: mentions, names, abbreviations)
+                                        └─► stage2/ (a model's entities, or people's labels)
+building.py, build_run.py: chunks in, examples out, in order; journal.py: what a kill leaves
+leakage/ ── withholds what is like a benchmark's text ──► examples.jsonl, failures, manifest
+```
 
 ```text
 examples.jsonl ── examples.py ──► Example (chunk, entities, concepts)

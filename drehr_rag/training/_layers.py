@@ -41,7 +41,8 @@ def set_dropout(model: nn.Module, share: float) -> None:
     layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
     if share and not layers:
         raise TrainingError(
-            f"dropout is {share:g}, and {type(model).__name__} has no layer that drops: leave it out"
+            f"dropout is {share:g}, and {type(model).__name__} has no layer that drops: leave it "
+            "out"
         )
     for layer in layers:
         layer.p = share

@@ -13,7 +13,13 @@ from torch import Tensor
 from drehr_rag.encoders._complete import missing_parameters
 from drehr_rag.encoders._sentence_encoder import SentenceEncoder
 from drehr_rag.protocols import Encoder
-from drehr_rag.training._layers import checkpoint, freeze, scale_adapters, set_dropout, with_adapters
+from drehr_rag.training._layers import (
+    checkpoint,
+    freeze,
+    scale_adapters,
+    set_dropout,
+    with_adapters,
+)
 from drehr_rag.training.model import Embed, TrainableEncoder
 from drehr_rag.training.settings import Settings
 from drehr_rag.training.tokens import Features

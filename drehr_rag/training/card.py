@@ -7,7 +7,7 @@ from typing import Any
 
 from drehr_rag._files import written
 from drehr_rag.errors import TrainingError
-from drehr_rag.training.base import shown
+from drehr_rag.training.base_model import shown
 
 SHOWN = 4
 """Digits of a score."""

@@ -12,10 +12,10 @@ from transformers import TrainerState, TrainingArguments
 from drehr_rag.training import manifest as m
 from drehr_rag.training.card import write_card
 from drehr_rag.training.evaluating import Evaluator
+from drehr_rag.training.first_process import in_first
 from drehr_rag.training.model import TrainableEncoder
 from drehr_rag.training.resuming import CHECKPOINTS, STATE, at_its_end, last_checkpoint, step_of
 from drehr_rag.training.settings import Settings
-from drehr_rag.training.together import in_first
 from drehr_rag.training.trainer import ContrastiveTrainer, autocast
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from drehr_rag import __version__
 from drehr_rag._files import checksum, written
 from drehr_rag.errors import BadArgument, TrainingError
-from drehr_rag.training.base import base_of, place_of
+from drehr_rag.training.base_model import base_of, place_of
 from drehr_rag.training.build_files import beside, read_json
 from drehr_rag.training.settings import Settings
 

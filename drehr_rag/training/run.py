@@ -18,12 +18,12 @@ from drehr_rag.training.card import UNNAMED
 from drehr_rag.training.evaluating import Evaluator
 from drehr_rag.training.example_file import ExampleFile
 from drehr_rag.training.finishing import Trained, finished, learn, made, measured
+from drehr_rag.training.first_process import in_first
 from drehr_rag.training.leakage import Guard
 from drehr_rag.training.loading import trainable
 from drehr_rag.training.mixture import Mixture, Source
 from drehr_rag.training.resuming import CHECKPOINTS, check_folder
 from drehr_rag.training.settings import Settings
-from drehr_rag.training.together import in_first
 from drehr_rag.training.trainer import ContrastiveTrainer, arguments
 
 

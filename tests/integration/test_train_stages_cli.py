@@ -21,6 +21,8 @@ from drehr_rag import load_encoder
 from drehr_rag.eval.benchmarks import load_benchmark
 from drehr_rag.training.examples import Example, read_examples, write_examples
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = ["--steps", 4, "--batch", 6, "--positives", 3, "--no-bf16", "--device", "cpu"]
 
 
@@ -30,14 +32,6 @@ def place(tmp_path):
     synonyms.example_file(tmp_path, 40)
     synonyms.example_file(tmp_path, 30, seed=4, name="other.jsonl")
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def files(place):

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from drehr_rag.index import EhrIndex, Names, When
 from drehr_rag.integrations._encoders import an_index
-from drehr_rag.integrations._fixed import check_options
+from drehr_rag.integrations._fixed_options import check_options
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.langchain._documents import to_document
 from drehr_rag.integrations.langchain._scoped_retriever import ScopedRetriever

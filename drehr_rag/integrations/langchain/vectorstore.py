@@ -16,7 +16,7 @@ from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._adoption import check_alike, dense, pages
 from drehr_rag.integrations._encoders import an_index
-from drehr_rag.integrations._fixed import checked_mode
+from drehr_rag.integrations._fixed_options import checked_mode
 from drehr_rag.integrations._threads import finish, finish_in_thread, in_thread, twin
 from drehr_rag.integrations.langchain._documents import made_of, to_document
 from drehr_rag.integrations.langchain._foreign import embeddings_of, encoder_of

@@ -11,7 +11,7 @@ from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex, Names, When, named_filters
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index
-from drehr_rag.integrations._fixed import check_options
+from drehr_rag.integrations._fixed_options import check_options
 from drehr_rag.integrations._search import search
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._nodes import to_node

@@ -15,7 +15,7 @@ from drehr_rag.training.building import Progress, build, build_async
 from drehr_rag.training.chat import CONCURRENCY, Chat
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.leakage.guard import Guard
-from drehr_rag.training.leakage.holding import Guarded, GuardedAsync, leakage_settings
+from drehr_rag.training.leakage.guarded import Guarded, GuardedAsync, leakage_settings
 from drehr_rag.training.source_files import apart, checksums
 from drehr_rag.training.stage1.abbreviating import Abbreviating
 from drehr_rag.training.stage1.asking import AskingFirst

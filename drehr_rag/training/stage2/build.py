@@ -7,7 +7,7 @@ from drehr_rag.training.building import Progress, build, build_async
 from drehr_rag.training.chat import CONCURRENCY, Chat
 from drehr_rag.training.corpus import Corpus
 from drehr_rag.training.leakage.guard import Guard
-from drehr_rag.training.leakage.holding import Guarded, GuardedAsync, leakage_settings
+from drehr_rag.training.leakage.guarded import Guarded, GuardedAsync, leakage_settings
 from drehr_rag.training.stage2.annotated import AnnotatedCorpus, labelled
 from drehr_rag.training.stage2.asking import Asking
 

@@ -21,6 +21,8 @@ from drehr_rag.testing.hash_encoder import HashEncoder
 torch = pytest.importorskip("torch")
 library = pytest.importorskip("sentence_transformers")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NOTES = [
     "heart failure",
     "x",
@@ -32,15 +34,6 @@ NOTES = [
 ]
 MANY = [" ".join(WORDS[(i * n) % 7] for i in range(n % 40 + 1)) for n in range(300)]
 """Of 40 lengths, and enough for a comparison and for processes."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads that wait for each other make small models slow on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from drehr_rag.errors import BadArgument, NoteError, TrainingError, UnknownName
 from drehr_rag.notes.chunkers.words import WordChunker
 from drehr_rag.training.examples import Example
 from drehr_rag.training.leakage import Guard, HeldOut, HeldOutIds, NearTexts, held_out_texts
-from drehr_rag.training.leakage.holding import Guarded, GuardedAsync
+from drehr_rag.training.leakage.guarded import Guarded, GuardedAsync
 from drehr_rag.training.leakage.shingles import LONGEST, shingles, windows, words_of
 from drehr_rag.training.outcomes import Outcome
 from drehr_rag.types import Chunk, Note

@@ -20,6 +20,8 @@ from drehr_rag.training.loading import trainable
 from drehr_rag.training.settings import Lora, Settings
 from drehr_rag.training.tokens import in_chunks
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CLS = {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}
 SHORT = ["gout", "heart failure, no pain.", "toes of the heart failing"]
 ADAPTERS = Lora(rank=3, alpha=6, dropout=0.1, layers=("query", "value"))
@@ -128,6 +130,23 @@ def test_frozen_layers_stay(tmp_path):
         trainable(name, Settings(freeze=2))
 
 
+def test_dropout(tmp_path):
+    synonyms.save_model(tmp_path / "bert")
+    name = str(tmp_path / "bert")
+
+    def apart(settings):
+        model = trainable(name, settings).train()
+        features = model.features(SHORT, query=False)
+        return (model(dict(features)) - model(dict(features))).abs().max().item()
+
+    assert apart(Settings(dropout=0.0)) == 0
+    assert apart(Settings()) > 0
+    assert 0 < apart(Settings(dropout=0.02)) < apart(Settings(dropout=0.7))
+    adapted = trainable(name, Settings(dropout=0.0, lora=ADAPTERS)).train()
+    shares = {m.p for m in adapted.modules() if isinstance(m, torch.nn.Dropout)}
+    assert shares == {0.0, 0.1}, "adapters keep their own"
+
+
 def test_a_model_without_the_layers(tmp_path):
     synonyms.save_model(tmp_path / "bert")
     with pytest.raises(TrainingError, match=r"no layers called q_proj, v_proj .* dense, key"):
@@ -166,14 +185,6 @@ def test_adapters_leave_layers_behind_the_pooling_alone(tmp_path):
     model = trainable(str(tmp_path / "dense"), Settings(lora=ADAPTERS))
     free = [name for name, p in model.named_parameters() if p.requires_grad]
     assert free and all("lora_" in name for name in free)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

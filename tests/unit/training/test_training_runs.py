@@ -21,15 +21,9 @@ from drehr_rag.training.evaluating import BenchmarkEvaluator
 from drehr_rag.training.run import train
 from drehr_rag.training.settings import Lora
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TEXTS = ["the bao patient", "kao", "no dei at all then"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,7 @@ def test_an_unknown_preset():
         {"steps": 0},
         {"chunk": -1},
         {"freeze": -1},
+        {"dropout": 1.0},
         {"epochs": 0},
         {"lr": 0},
         {"lr": float("nan")},

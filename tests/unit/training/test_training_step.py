@@ -18,15 +18,9 @@ from drehr_rag.training.losses import load_loss
 from drehr_rag.training.mixture import Mixture, Source
 from drehr_rag.training.step import Step, item
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SETTINGS = replace(synonyms.SMALL, keep=0.7)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ import torch.multiprocessing as mp
 from unit.training import synonym_task as synonyms
 
 from drehr_rag.errors import TrainingError
+from drehr_rag.training.first_process import in_first
 from drehr_rag.training.resuming import last_checkpoint
 from drehr_rag.training.run import train
-from drehr_rag.training.together import in_first
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
 
