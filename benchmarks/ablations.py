@@ -165,11 +165,11 @@ def measured(folder: Path, model: str, tasks: Mapping[str, Task]) -> Values:
 
 
 def table_of(name: str, found: Mapping[str, dict[str, dict[str, float]]], steps: int) -> Table:
-    """A row for each training: each match type's mean, and what it has less than with everything."""
+    """A row for each training: means of each match type, and what it lost by its change."""
     matches = list(found[WHOLE])
     table = Table(
         f"Ablations: {name}",
-        ["training", *matches, f"{WHOLE} less this"],
+        ["training", *matches, f"{WHOLE}, less this"],
         note=f"{MEASURE}, dense alone. {steps} steps of {BATCH} chunks with {POSITIVES} positives, "
         "stage 1 on MTSamples, InfoNCE but where said. Difference over all queries with its 95 % "
         "interval (BCa, paired, queries drawn with replacement); one seed each, so differences of "
