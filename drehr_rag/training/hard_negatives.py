@@ -1,7 +1,7 @@
-"""Hard negatives from an index: entities that it wrongly finds a chunk by.
+"""Hard negatives from an index or encoder: entities that it wrongly finds a chunk by.
 
 ```text
-entities of all examples ── index ──► chunks that each finds, less those that have it
+entities of all examples ── index, encoder ──► chunks that each finds, less those that have it
 ```
 
 Entities that a chunk only negates are hard negatives too; whoever builds the examples knows them
@@ -10,13 +10,22 @@ and puts them into `negatives`, where they stay.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from drehr_rag.index import EhrIndex
+from drehr_rag.protocols import Encoder
 from drehr_rag.training.examples import Example
 from drehr_rag.training.masking import concept_key, text_key
 from drehr_rag.types import Mode, Scope
 
 Ranking = Callable[[Sequence[str]], Sequence[Sequence[str]]]
 """Entities to the texts of the chunks that each finds, best first."""
+
+BLOCK = 1024
+"""Entities that are compared with all chunks at a time: this bounds memory."""
+
+Told = Callable[[int, int], object]
+"""Is told how many texts are encoded, and of how many."""
 
 
 def ranking_of(index: EhrIndex, *, scope: Scope, depth: int = 20, mode: Mode = "dense") -> Ranking:
@@ -36,6 +45,38 @@ def ranking_of(index: EhrIndex, *, scope: Scope, depth: int = 20, mode: Mode = "
     return found
 
 
+def ranking_by(
+    encoder: Encoder, examples: Sequence[Example], *, depth: int = 20, told: Told | None = None
+) -> Ranking:
+    """What an encoder finds among the examples' own chunks, exactly.
+
+    Args:
+        encoder: Best the one that is to be trained.
+        examples: Whose texts are the chunks.
+        depth: Chunks for each entity.
+        told: As the chunks, then the entities are encoded.
+    """
+    texts = list(dict.fromkeys(one.text for one in examples))
+    parts = []
+    for start in range(0, len(texts), BLOCK):
+        parts.append(encoder.encode_passages(texts[start : start + BLOCK]))
+        if told:
+            told(min(start + BLOCK, len(texts)), len(texts))
+    passages = np.concatenate(parts)
+
+    def found(entities: Sequence[str]) -> list[list[str]]:
+        every = []
+        for start in range(0, len(entities), BLOCK):
+            vectors = encoder.encode_queries(entities[start : start + BLOCK])
+            best = np.argsort(-(vectors @ passages.T), axis=1, kind="stable")[:, :depth]
+            every += [[texts[place] for place in row] for row in best.tolist()]
+            if told:
+                told(len(texts) + len(every), len(texts) + len(entities))
+        return every
+
+    return found
+
+
 def with_hard_negatives(
     examples: Sequence[Example], ranking: Ranking, *, most: int = 8
 ) -> list[Example]:
@@ -45,9 +86,9 @@ def with_hard_negatives(
     it has anywhere in the examples. A chunk takes first the entities that rank it highest.
 
     Args:
-        examples: All that the index holds; an entity that an example lacks by mistake would become
+        examples: All that is searched; an entity that an example lacks by mistake would become
             a false negative.
-        ranking: What is found by an entity; see `ranking_of`.
+        ranking: What is found by an entity; see `ranking_of` and `ranking_by`.
         most: Hard negatives of each chunk, those that it has already included.
     """
     keys = _keys(examples)

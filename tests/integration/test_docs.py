@@ -41,7 +41,11 @@ def same(shown, printed):
     return re.fullmatch(pattern, text) is not None
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p.name != "README.md")) for p in PAGES],
+    ids=lambda p: p.name,
+)
 def test_python_snippets(page, workplace):
     names = {}
     found = blocks(page)

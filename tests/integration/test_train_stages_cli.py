@@ -197,3 +197,26 @@ def test_killed_and_resumed_to_the_same_bits(place):
 def _steps(folder: Path) -> int:
     log = folder / "log.jsonl"
     return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def test_hard_negatives_of_an_encoder(run, place):
+    (place / "examples.manifest.json").write_text('{"licences": ["CC0"]}')
+    words = ["train", "hard-negatives", place / "examples.jsonl.gz", "--encoder", place / "bert"]
+    words += ["--output", place / "hard.jsonl.gz", "--most", 2, "--depth", 5]
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    before = {one.idx: one for one in read_examples(place / "examples.jsonl.gz")}
+    after = list(read_examples(place / "hard.jsonl.gz"))
+    assert [one.idx for one in after] == list(before)
+    assert json.loads(out)["negatives"] == sum(len(one.negatives) for one in after) > 0
+    for one in after:
+        assert len(one.negatives) <= max(2, len(before[one.idx].negatives))
+        assert not set(one.negatives) & set(one.entities)
+    about = json.loads((place / "hard.manifest.json").read_text())
+    assert about["licences"] == ["CC0"]
+    assert about["hard_negatives"]["depth"] == 5
+    assert run(*words)[0] == 0, "what it made it makes again"
+    code, _, err = run(*words, "--output", place / "examples.jsonl.gz")
+    assert code == 2 and "not of this command" in err
+    code, _, err = run(*words[:2], place / "hard.jsonl.gz", *words[3:])
+    assert code == 2 and "name another" in err

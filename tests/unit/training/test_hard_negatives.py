@@ -6,7 +6,7 @@ from drehr_rag import EhrIndex
 from drehr_rag.errors import ScopeRequired
 from drehr_rag.testing import HashEncoder
 from drehr_rag.training.examples import Example
-from drehr_rag.training.hard_negatives import ranking_of, with_hard_negatives
+from drehr_rag.training.hard_negatives import ranking_by, ranking_of, with_hard_negatives
 from drehr_rag.types import AllPatients, Note
 
 NOTES = {
@@ -64,3 +64,20 @@ def test_from_a_real_index():
     assert heart.negatives == ("renal failure",)
     assert renal.negatives == ("edema", "heart failure")
     assert gout.negatives == ()
+
+
+def test_from_an_encoder_as_from_an_index():
+    told = []
+    ranking = ranking_by(HashEncoder(), EXAMPLES, depth=2, told=lambda *counts: told.append(counts))
+    entities = ["heart failure", "edema", "renal failure", "gout"]
+    found = ranking(entities)
+    assert [len(texts) for texts in found] == [2] * 4
+    vectors = (
+        HashEncoder().encode_queries(entities)
+        @ HashEncoder().encode_passages(list(NOTES.values())).T
+    )
+    best = [list(NOTES.values())[place] for place in vectors.argmax(axis=1)]
+    assert [texts[0] for texts in found] == best
+    assert told == [(3, 3), (7, 7)]
+    repeated = [*EXAMPLES, EXAMPLES[0].model_copy(update={"idx": "again"})]
+    assert ranking_by(HashEncoder(), repeated, depth=9)(["gout"])[0].count(NOTES["heart"]) == 1
