@@ -23,7 +23,7 @@ demo: $(VENV)/.offline
 
 # In two processes: one would take longer than twelve minutes on two cores.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 --dist loadscope
+	$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 --dist loadscope --durations 20
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "slow and not vllm"

@@ -85,6 +85,7 @@ def kill_until_done(source, folder, rng, kills):
     return killed
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is of POSIX")
 def test_killed_runs_resume_to_the_same_content(tmp_path):
     first, second = tmp_path / "v1.jsonl", tmp_path / "v2.jsonl"

@@ -66,7 +66,10 @@ def cosines(one, other):
 # --- OpenVINO
 
 
-@pytest.mark.parametrize(("precision", "least"), [("float32", 0.999999), ("auto", 0.999)])
+@pytest.mark.parametrize(
+    ("precision", "least"),
+    [pytest.param("float32", 0.999999, marks=pytest.mark.slow), ("auto", 0.999)],
+)
 def test_openvino_agrees_on_the_packaged_model(packaged, precision, least):
     one, other = load(packaged), load(packaged, backend="openvino", precision=precision)
     assert other.backend.startswith("openvino")

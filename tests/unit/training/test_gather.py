@@ -17,7 +17,10 @@ from drehr_rag.training.gather import gather_rows
 from drehr_rag.training.grad_cache import Part, cached_backward
 from drehr_rag.training.losses import load_loss
 
-pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+pytestmark = [
+    pytest.mark.slow,  # processes that import torch
+    pytest.mark.skipif(not dist.is_available(), reason="torch without distributed"),
+]
 
 EXAMPLES = make_examples(9)
 SHARES = (EXAMPLES[:4], EXAMPLES[4:])
