@@ -48,6 +48,10 @@ Variant = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="Of multi-similarity: released or wang2019."),
 ]
+Symmetric = Annotated[
+    bool,
+    typer.Option("--symmetric", help="Of infonce: entities are told which chunk is theirs, too."),
+]
 NoMask = Annotated[
     bool, typer.Option("--no-mask", help="False negatives stay, as in the released code.")
 ]
@@ -115,6 +119,7 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
         preset_name: Preset = "tiny",
         loss: Loss = None,
         variant: Variant = None,
+        symmetric: Symmetric = False,
         no_mask: NoMask = False,
         steps: Steps = None,
         batch: Batch = None,
@@ -156,6 +161,7 @@ def command_of(stage: str, summary: str, example: str) -> Callable[..., None]:
             },
             loss=loss,
             variant=variant,
+            symmetric=symmetric,
             more=setting,
         )
         start = model or MODELS.get(preset_name)
@@ -187,6 +193,7 @@ def settings_of(
     *,
     loss: str | None,
     variant: str | None,
+    symmetric: bool,
     more: list[str] | None,
 ) -> Settings:
     """A preset with what was given on the command line in place of its own.
@@ -199,6 +206,8 @@ def settings_of(
         found = replace(found, loss=loss, loss_options={})
     if variant:
         found = replace(found, loss_options={**found.loss_options, "variant": variant})
+    if symmetric:
+        found = replace(found, loss_options={**found.loss_options, "symmetric": True})
     typed = _typed(pairs(more, "--set"))
     if "epochs" in typed and typed.get("steps", given.get("steps")) is None:
         typed["steps"] = None  # a preset's

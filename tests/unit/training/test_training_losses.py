@@ -3,6 +3,8 @@
 Their values and gradients are in `tests/reference/test_multi_similarity.py`.
 """
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -19,6 +21,7 @@ LOSSES = [
     load_loss("multi-similarity"),
     load_loss("multi-similarity", variant="wang2019"),
     load_loss("infonce"),
+    load_loss("infonce", symmetric=True),
 ]
 
 
@@ -32,7 +35,7 @@ def test_names():
     ("name", "options", "error", "said"),
     [
         ("infonc", {}, UnknownName, "Did you mean 'infonce'"),
-        ("infonce", {"variant": "x"}, UnknownName, "takes temperature, not variant"),
+        ("infonce", {"variant": "x"}, UnknownName, "takes temperature, symmetric, not variant"),
         ("infonce", {"temperature": 0.0}, TrainingError, "temperature is 0.0"),
         ("multi-similarity", {"variant": "wang"}, TrainingError, "there are released, wang2019"),
         ("multi-similarity", {"scale_neg": float("nan")}, TrainingError, "scale_neg is nan"),
@@ -42,6 +45,33 @@ def test_names():
 def test_what_cannot_be_meant(name, options, error, said):
     with pytest.raises(error, match=said):
         load_loss(name, **options)
+
+
+@pytest.mark.parametrize("masking", [False, True])
+def test_symmetric_is_the_mean_of_both_directions(masking):
+    """Each pair against the anchor's negatives, and against the chunks without the entity."""
+    s = torch.tensor([[0.9, 0.1, 0.3], [0.2, 0.7, 0.6], [0.4, 0.5, -0.2]], dtype=torch.float64)
+    positives = torch.tensor([[0, 1], [1, 1], [2, 0]])
+    mask = torch.zeros(3, 3, dtype=torch.bool)
+    mask[1, 2] = masking
+    rows = positives.tolist()
+    own, across, t = [], [], 0.05
+    for b, row in enumerate(rows):
+        for u in row:
+            pair = math.exp(s[b, u] / t)
+            others = [o for a in range(3) if a != b for o in rows[a] if not mask[b, o]]
+            below = sum(math.exp(s[b, o] / t) for o in others)
+            own.append(-math.log(pair / (pair + below)))
+            chunks = [a for a in range(3) if u not in rows[a] and not mask[a, u]]
+            below = sum(math.exp(s[a, u] / t) for a in chunks)
+            across.append(-math.log(pair / (pair + below)))
+    masked = mask if masking else None
+    found = load_loss("infonce", symmetric=True)(s, positives, masked=masked)
+    assert found.item() == pytest.approx((sum(own) + sum(across)) / 12, rel=1e-12)
+    both = load_loss("infonce", symmetric=True)
+    assert torch.autograd.gradcheck(
+        lambda x: both(x, positives, masked=masked), s.clone().requires_grad_()
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES)
