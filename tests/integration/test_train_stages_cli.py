@@ -220,3 +220,13 @@ def test_hard_negatives_of_an_encoder(run, place):
     assert code == 2 and "not of this command" in err
     code, _, err = run(*words[:2], place / "hard.jsonl.gz", *words[3:])
     assert code == 2 and "name another" in err
+
+
+def test_both_directions(run, place):
+    words = ["train", "stage1", *files(place), "--output", place / "m", *SMALL, "--symmetric"]
+    code, _, err = run(*words)
+    assert code == 0, err
+    manifest = json.loads((place / "m" / "training_manifest.json").read_text())
+    assert manifest["settings"]["loss_options"] == {"temperature": 0.05, "symmetric": True}
+    code, _, err = run(*words, "--loss", "multi-similarity", "--output", place / "other")
+    assert code != 0 and "not symmetric" in err
