@@ -12,7 +12,7 @@ my-encoder = "my_package.my_encoder"
 
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pkgutil import iter_modules
 from types import ModuleType
 
@@ -21,8 +21,12 @@ from drehr_rag.errors import UnknownName
 
 def names(folder: str) -> list[str]:
     """Names of all plug-ins of a folder, e.g. `names("drehr_rag.encoders")`, sorted."""
+    return _names(folder, entry_points(group=folder))
+
+
+def _names(folder: str, points: EntryPoints) -> list[str]:
     own = [m.name for m in iter_modules(import_module(folder).__path__) if m.name[0] != "_"]
-    foreign = [point.name for point in entry_points(group=folder)]
+    foreign = [point.name for point in points]
     return sorted({name.replace("_", "-") for name in own + foreign})
 
 
@@ -33,12 +37,13 @@ def find(folder: str, name: str) -> ModuleType:
         UnknownName: There is none of this name; the message lists those there are.
     """
     wanted = str(name).replace("_", "-")
-    if wanted not in (known := names(folder)):
+    points = entry_points(group=folder)  # reads a file of every installed package
+    if wanted not in (known := _names(folder, points)):
         close = get_close_matches(wanted, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         kind = folder.rsplit(".", 1)[-1].removesuffix("s")
         raise UnknownName(f"no {kind} is called {name!r}: there are {', '.join(known)}.{hint}")
-    for point in entry_points(group=folder):
+    for point in points:
         if point.name.replace("_", "-") == wanted:
             module = point.load()
             if isinstance(module, ModuleType):

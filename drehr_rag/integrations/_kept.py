@@ -43,23 +43,26 @@ def as_json(values: Mapping[Any, Any], what: str = "metadata") -> str:
         BadArgument: There is none: a key is no text, or a value would come back as another. No
             value is repeated.
     """
+    if (text := _surviving(values)) is not None and all(isinstance(key, str) for key in values):
+        return text
     for key, value in values.items():
         if not isinstance(key, str):
             raise BadArgument(f"{what} has a key that is {type(key).__name__}, not text")
-        if not _survives(key) or not _survives(value):
+        if _surviving(key) is None or _surviving(value) is None:
             raise BadArgument(
                 f"{what}[{key!r}] ({type(value).__name__}) is or holds what JSON cannot hold as "
                 "it is: make it text, a finite number, or a list or dict (with text for keys)"
             )
-    return json.dumps(values, ensure_ascii=False)
+    raise BadArgument(f"{what} is or holds what JSON cannot hold as it is")
 
 
-def _survives(value: object) -> bool:
+def _surviving(value: object) -> str | None:
+    """Its JSON text, if an equal value can be read from that."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        return storable(text) and _same(json.loads(text), value)
+        return text if storable(text) and _same(json.loads(text), value) else None
     except (TypeError, ValueError, RecursionError):
-        return False
+        return None
 
 
 def _same(back: Any, given: Any) -> bool:

@@ -127,7 +127,8 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
         known: dict[str, BaseNode] = {}
         for source, some in pairs:
             for node in self._linked(source, some):
-                if known.setdefault(node.node_id, node) != node:
+                first = known.setdefault(node.node_id, node)
+                if first is not node and first != node:
                     raise BadArgument(f"document {source.node_id!r} {ONE_LOST}")
                 made.append(node)
         return made
