@@ -85,7 +85,8 @@ def check_vectors(batch: Batch, index: EhrIndex) -> None:
 def _once(nodes: Sequence[BaseNode]) -> list[BaseNode]:
     by_id: dict[str, BaseNode] = {}
     for node in nodes:
-        if by_id.setdefault(node.node_id, node) != node:
+        first = by_id.setdefault(node.node_id, node)
+        if first is not node and first != node:
             raise BadArgument(
                 f"two different nodes have the id {node.node_id!r}: one would be lost"
             )

@@ -145,14 +145,20 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
         return nodes
 
     def _linked(self, source: BaseNode, chunks: Sequence[Chunk]) -> Iterator[BaseNode]:
-        nodes = [self._node(source, number, chunk) for number, chunk in enumerate(chunks)]
+        document = _document(source)  # once: its hash is that of the whole text
+        nodes = [
+            self._node(source, document.model_copy(), number, chunk)
+            for number, chunk in enumerate(chunks)
+        ]
         if self.include_prev_next_rel:
             for before, after in pairwise(nodes):
                 before.relationships[NodeRelationship.NEXT] = _named(after)
                 after.relationships[NodeRelationship.PREVIOUS] = _named(before)
         yield from nodes
 
-    def _node(self, source: BaseNode, number: int, chunk: Chunk) -> TextNode:
+    def _node(
+        self, source: BaseNode, document: RelatedNodeInfo, number: int, chunk: Chunk
+    ) -> TextNode:
         own = {} if chunk.section is None else {"section": chunk.section}
         metadata = {**(source.metadata if self.include_metadata else {}), **own}
         offset = _offset(source)
@@ -163,7 +169,7 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
             metadata=metadata,
             start_char_idx=None if offset is None else offset + chunk.start,
             end_char_idx=None if offset is None else offset + chunk.end,
-            relationships={NodeRelationship.SOURCE: _document(source)},
+            relationships={NodeRelationship.SOURCE: document},
             excluded_embed_metadata_keys=list(metadata),
             excluded_llm_metadata_keys=sorted({*source.excluded_llm_metadata_keys, *IDS}),
             metadata_template=source.metadata_template,
