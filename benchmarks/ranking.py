@@ -21,7 +21,7 @@ from drehr_rag.retrievers._fusion import (
     reciprocal_ranks,
     relative_scores,
 )
-from drehr_rag.retrievers.hybrid import DEPTH
+from drehr_rag.retrievers.hybrid import DEPTH, fused_as_points
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._where import NO_FILTERS
 from drehr_rag.types import AllPatients, Ranked
@@ -55,7 +55,8 @@ class Sides:
         """Every query's fused ranking, not cut, of so many hits of each side."""
         runs: Run = {}
         for query in self.devset.queries:
-            fused = function({side: found[query][:depth] for side, found in self.sides.items()})
+            sides = {side: found[query][:depth] for side, found in self.sides.items()}
+            fused = fused_as_points(function, sides)
             runs[query] = [one.chunk_id for one in fused]
         return runs
 

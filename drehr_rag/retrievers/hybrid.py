@@ -64,7 +64,7 @@ class HybridRetriever:
     ) -> list[list[Ranked]]:
         """As `retrieve`, without the chunks."""
         found = self._found(queries, scope, filters, k, named=True)
-        return [self._fused_as_points(sides)[:k] for sides in found]
+        return [fused_as_points(self._fusion, sides)[:k] for sides in found]
 
     def _found(
         self, queries: Sequence[str], scope: Scope, filters: Filters, k: int, *, named: bool
@@ -74,13 +74,6 @@ class HybridRetriever:
         dense = self._store.rank_dense(self._encoder.encode_queries(queries), **where)
         lexical = self._store.rank_sparse(sparse_queries(queries), **where)
         return [{"dense": d, "lexical": w} for d, w in zip(dense, lexical, strict=True)]
-
-    def _fused_as_points(self, sides: Mapping[str, Sequence[Ranked]]) -> list[Ranked]:
-        """Equal scores in the order that `retrieve` puts them in."""
-        names = {point_id(one.chunk_id): one.chunk_id for some in sides.values() for one in some}
-        points = {name: point for point, name in names.items()}
-        fused = self._fusion({stage: _renamed(some, points) for stage, some in sides.items()})
-        return [replace(one, chunk_id=names[one.chunk_id]) for one in fused]
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
@@ -108,6 +101,14 @@ class HybridRetriever:
             patients.setdefault(hit.chunk.patient_id, []).append(hit)
         best = list(patients.items())[:k]
         return [PatientHits(name, hits[0].score, tuple(hits[:per_patient])) for name, hits in best]
+
+
+def fused_as_points(fusion: Fusion, sides: Mapping[str, Sequence[Ranked]]) -> list[Ranked]:
+    """Rankings by chunk made one, equal scores in the order that `retrieve` puts them in."""
+    names = {point_id(one.chunk_id): one.chunk_id for some in sides.values() for one in some}
+    points = {name: point for point, name in names.items()}
+    fused = fusion({stage: _renamed(some, points) for stage, some in sides.items()})
+    return [replace(one, chunk_id=names[one.chunk_id]) for one in fused]
 
 
 def _renamed(ranked: Sequence[Ranked], points: Mapping[str, str]) -> list[Ranked]:
