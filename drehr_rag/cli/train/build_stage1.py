@@ -41,6 +41,9 @@ def command(
     hypernyms: Annotated[
         str, typer.Option(help="Broader concepts and names of each; 0: none.", metavar="NxM")
     ] = "2x2",
+    hypernym_depth: Annotated[
+        int, typer.Option(help="Steps up to a broader concept at most.", min=1)
+    ] = 1,
     related: Annotated[
         str, typer.Option(help="Related concepts and names of each; 0: none.", metavar="NxM")
     ] = "2x2",
@@ -120,6 +123,7 @@ def command(
             output,
             ratios=Ratios(synonyms, *up, *beside),
             broadest=broadest,
+            hypernym_depth=hypernym_depth,
             terms=terms,
             boundaries=boundaries,  # type: ignore[arg-type]  # the matcher refuses any other
             leave_out=LeaveOut.read(*(leave_out or ()), default=default_leave_out),

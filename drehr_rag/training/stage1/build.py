@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
+from drehr_rag._arguments import whole
 from drehr_rag.errors import BadArgument
 from drehr_rag.kg import Matcher, StoredGraph
 from drehr_rag.kg.abbreviations import Abbreviations
@@ -44,6 +45,7 @@ def build_stage1(
     *,
     ratios: Ratios = PAPER,
     broadest: int = BROADEST,
+    hypernym_depth: int = 1,
     terms: bool = True,
     boundaries: Boundaries = "words",
     leave_out: LeaveOut | None = None,
@@ -66,6 +68,7 @@ def build_stage1(
         output: `NAME.jsonl` or `NAME.jsonl.gz`.
         ratios: How much is added to each mention; by default the paper's.
         broadest: Concepts with more than so many below them are not added; 0: no limit.
+        hypernym_depth: Steps up to a broader concept at most; the paper's is 1.
         terms: Whether the graph's terms are looked for; without, only abbreviations count.
         boundaries: Of terms; see `Matcher`.
         leave_out: What makes bad entities; by default the list that comes with the package.
@@ -93,12 +96,14 @@ def build_stage1(
         raise BadArgument("with a language model the work is one process: leave the workers out")
     if denied not in get_args(Denied):
         raise BadArgument(f"denied entities are one of {', '.join(get_args(Denied))}: {denied!r}")
+    whole(hypernym_depth, "hypernym depth", 1)
     lists = [Path(file) for file in inventories]
     left_out = LeaveOut.read() if leave_out is None else leave_out
     found = Mentions(graph, Matcher.of(graph, boundaries=boundaries), left_out)
     known = Abbreviations(lists, least=share) if lists or own_definitions else None
     abbreviating = Abbreviating(found, known) if known or chat else None
-    around = Neighbours(graph, found, Breadth(graph, broadest), left_out.relations)
+    broad = Breadth(graph, broadest)
+    around = Neighbours(graph, found, broad, left_out.relations, hypernym_depth)
     work = Stage1(
         found if terms else None,
         abbreviating,
@@ -110,6 +115,7 @@ def build_stage1(
         "stage": 1,
         "ratios": ratios.record(),
         "broadest": broadest,
+        "hypernym_depth": hypernym_depth,
         "terms": terms,
         "boundaries": boundaries,
         "leave_out": left_out.checksum(),

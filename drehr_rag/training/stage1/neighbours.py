@@ -24,6 +24,7 @@ class Neighbours:
         mentions: Mentions,
         breadth: Breadth,
         relations: Collection[str] = (),
+        depth: int = 1,
     ) -> None:
         """Nothing is looked up yet.
 
@@ -32,16 +33,19 @@ class Neighbours:
             mentions: Knows which concepts and terms are kept.
             breadth: Knows which concepts are too broad.
             relations: Names of those that lead to nothing that may be added.
+            depth: Steps up to a broader concept at most; the paper's is 1 (PAPER.md §1, stage 1).
         """
-        self._given = graph, mentions, breadth, relations
-        self._graph, self._mentions, self._breadth, self._relations = self._given
+        self._given = graph, mentions, breadth, relations, depth
+        self._graph, self._mentions, self._breadth, self._relations, self._depth = self._given
         self.terms = lru_cache(CONCEPTS)(self._terms)
         self.above = lru_cache(CONCEPTS)(self._above)
         self.beside = lru_cache(CONCEPTS)(self._beside)
 
     def __reduce__(
         self,
-    ) -> tuple[type["Neighbours"], tuple[KnowledgeGraph, Mentions, Breadth, Collection[str]]]:
+    ) -> tuple[
+        type["Neighbours"], tuple[KnowledgeGraph, Mentions, Breadth, Collection[str], int]
+    ]:
         return Neighbours, self._given
 
     def _terms(self, concept: str) -> tuple[str, ...]:
@@ -50,8 +54,8 @@ class Neighbours:
         return tuple(name for name in fit if self._mentions.wanted(name))
 
     def _above(self, concept: str) -> tuple[str, ...]:
-        """Broader concepts."""
-        return tuple(filter(self._addable, self._graph.hypernyms(concept)))
+        """Broader concepts, the nearest first."""
+        return tuple(filter(self._addable, self._graph.hypernyms(concept, depth=self._depth)))
 
     def _beside(self, concept: str) -> tuple[str, ...]:
         """Related concepts."""

@@ -108,6 +108,15 @@ def test_each_step_can_be_switched_off(tmp_path, graph, options, entities):
     assert record["entities"] == entities
 
 
+def test_broader_concepts_further_up(tmp_path, graph):
+    far = Ratios(0, 9, 1, 0, 0)
+    [record], manifest = built(tmp_path, graph, TEXT, ratios=far, hypernym_depth=2)
+    assert record["entities"][3:] == ["Heart disease", "disease"]
+    assert manifest["settings"]["hypernym_depth"] == 2
+    with pytest.raises(BadArgument, match="hypernym depth"):
+        built(tmp_path, graph, TEXT, hypernym_depth=0)
+
+
 def test_without_abbreviations_only_terms_count(tmp_path, graph):
     text = "AF since May, after a heart attack (HA); atrial fibrillation."
     records, manifest = built(tmp_path, graph, text, ratios=NOTHING, own_definitions=False)
