@@ -251,14 +251,51 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSentence:
-    """One sentence of an answer and the words of the notes that it rests on."""
+    """One sentence of an answer and the words of the notes that it rests on.
+
+    Attributes:
+        citations: At least one, unless `unsupported` says why there is none.
+        unsupported: Why the notes do not support it; only where such sentences are kept.
+    """
 
     text: str = field(repr=False)
     citations: tuple[Citation, ...]
+    unsupported: str | None = None
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A stretch of a note that the generator did not see, since it speaks to software."""
+
+    note_id: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How an answer came about.
+
+    Attributes:
+        passages: Ids of the chunks under each number that the generator read.
+        copies: Hits left out since another passage says the same.
+        over: Hits left out for want of room.
+        withheld: What of the passages was kept from the generator.
+        refused: Why sentences were not supported, and how many each.
+    """
+
+    passages: tuple[tuple[str, ...], ...] = ()
+    copies: int = 0
+    over: int = 0
+    withheld: tuple[Withheld, ...] = ()
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+NOTICE = "Drawn from the notes by software; no medical advice. Read what it cites."
+"""Goes with every answer."""
+
+
+class Answer(BaseModel):
     """An answer from the notes, or the reason why there is none.
 
     Attributes:
@@ -268,14 +305,27 @@ class Answer:
         reason: Why it abstained.
         removed: Sentences of the generator that no note supports; they are not in the answer.
         hits: The passages that were read.
+        confidence: Share of the generator's sentences that the notes support; None if it
+            abstained.
+        trace: How it came about.
+        seconds: What each step took.
+        tokens: `prompt` and `completion`, as the server counted; None if it did not say.
+        notice: That it is no medical advice.
     """
 
-    question: str = field(repr=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    question: str = Field(repr=False)
     sentences: tuple[AnswerSentence, ...] = ()
     abstained: bool = False
     reason: str | None = None
     removed: int = 0
-    hits: tuple[Hit, ...] = field(default=(), repr=False)
+    hits: tuple[Hit, ...] = Field(default=(), repr=False)
+    confidence: float | None = None
+    trace: Trace = Field(default_factory=Trace, repr=False)
+    seconds: Mapping[str, float] = Field(default_factory=dict, repr=False)
+    tokens: Mapping[str, int] | None = Field(default=None, repr=False)
+    notice: str = Field(default=NOTICE, repr=False)
 
     @property
     def text(self) -> str:

@@ -65,7 +65,7 @@ class ExtractiveGenerator:
         ]
         best = self._best(request.question, found)
         return json.dumps(
-            {"sentences": [{"text": text, "passage": n, "quote": text} for n, text in best]}
+            {"sentences": [{"text": text, "passages": [n], "quote": text} for n, text in best]}
         )
 
     def _best(self, question: str, found: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:

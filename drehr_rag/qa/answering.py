@@ -1,115 +1,141 @@
 """Ask a generator, then keep only what the notes really say."""
 
-import json
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from importlib.resources import files
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Literal
 
-from drehr_rag.errors import GeneratorError
 from drehr_rag.protocols import GenerationRequest, Generator
-from drehr_rag.qa.citing import cite
-from drehr_rag.types import Answer, AnswerSentence, Hit
-
-MOST = 400
-"""Characters of a sentence and of a quote: without a bound a model may never close its reply."""
-
-SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "sentences": {
-            "type": "array",
-            "maxItems": 5,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "text": {"type": "string", "maxLength": MOST},
-                    "passage": {"type": "integer"},
-                    "quote": {"type": "string", "maxLength": MOST},
-                },
-                "required": ["text", "passage", "quote"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["sentences"],
-    "additionalProperties": False,
-}
+from drehr_rag.qa.asking import request
+from drehr_rag.qa.claims import Claim, Claims, claims_of
+from drehr_rag.qa.passages import BUDGET, Count, Packed, estimate, pack
+from drehr_rag.qa.verifying import verified
+from drehr_rag.types import Answer, AnswerSentence, Hit, Trace, Withheld
 
 NOTHING_FOUND = "no note in scope was found for this question"
 NOT_IN_NOTES = "the notes in scope do not support an answer"
 UNSUPPORTED = "no sentence of the generated answer could be found in the notes"
 
+Unsupported = Literal["remove", "flag"]
+"""What becomes of sentences that the notes do not support."""
 
-def answer(question: str, hits: Sequence[Hit], generator: Generator) -> Answer:
+
+def answer(
+    question: str,
+    hits: Sequence[Hit],
+    generator: Generator,
+    *,
+    unsupported: Unsupported = "remove",
+    budget: int = BUDGET,
+    count: Count = estimate,
+) -> Answer:
     """Answer a question from retrieved passages.
 
     Each sentence must quote its passage; the quote is looked up and becomes note, section, start
     and end. A sentence whose quote is not there is removed; if none is left, it abstains.
 
+    Args:
+        question: In plain words.
+        hits: Best first.
+        generator: What writes the answer.
+        unsupported: Remove such sentences, or keep them with the reason.
+        budget: Tokens of all passages together.
+        count: Tokens of a text, by the generator's tokenizer.
+
     Raises:
         GeneratorError: The generator failed, or its reply is not JSON of the schema.
     """
     if not hits:
-        return Answer(question, abstained=True, reason=NOTHING_FOUND)
-    claims = _claims(generator.generate(_request(question, hits)))
-    kept = []
-    for claim in claims:
-        citation = cite(claim["quote"], claim["passage"], hits)
-        if citation and claim["text"].strip():
-            kept.append(AnswerSentence(claim["text"].strip(), (citation,)))
-    reason = None if kept else UNSUPPORTED if claims else NOT_IN_NOTES
-    return Answer(
-        question,
-        sentences=tuple(kept),
-        abstained=not kept,
-        reason=reason,
-        removed=len(claims) - len(kept),
-        hits=tuple(hits),
-    )
+        return Answer(question=question, abstained=True, reason=NOTHING_FOUND)
+    asked = Asked.of(question, hits, unsupported, budget, count)
+    reply, seconds = _timed(generator, asked.request)
+    return asked.answer(claims_of(reply), seconds)
 
 
-def _request(question: str, hits: Sequence[Hit]) -> GenerationRequest:
-    template = files("drehr_rag.qa").joinpath("prompts/answer.md").read_text("utf-8")
-    several = len({hit.chunk.patient_id for hit in hits}) > 1
-    passages = "\n\n".join(
-        f"[{n}] {_heading(hit, several=several)}\n{hit.chunk.source}" for n, hit in _counted(hits)
-    )
-    return GenerationRequest(
-        prompt=template.format(passages=passages, question=question),
-        question=question,
-        passages=tuple(hit.chunk.source for hit in hits),
-        schema=_schema(len(hits)),
-    )
+def _timed(generator: Generator, asked: GenerationRequest) -> tuple[str, float]:
+    started = perf_counter()
+    reply = generator.generate(asked)
+    return reply, perf_counter() - started
 
 
-def _schema(passages: int) -> Mapping[str, Any]:
-    """The schema with the passages' numbers: a bare integer may have digits without end."""
-    schema = deepcopy(dict(SCHEMA))
-    claim = schema["properties"]["sentences"]["items"]["properties"]
-    claim["passage"] = {"type": "integer", "enum": list(range(1, passages + 1))}
-    return schema
+@dataclass(slots=True)
+class Asked:
+    """A question with its passages; turns claims into sentences, and in the end into an answer."""
+
+    question: str = field(repr=False)
+    hits: Sequence[Hit] = field(repr=False)
+    packed: Packed
+    request: GenerationRequest = field(repr=False)
+    unsupported: Unsupported
+    packing_seconds: float
+    _sentences: list[AnswerSentence] = field(default_factory=list, repr=False)
+    _said: set[str] = field(default_factory=set, repr=False)
+    _refused: Counter[str] = field(default_factory=Counter, repr=False)
+
+    @classmethod
+    def of(
+        cls, question: str, hits: Sequence[Hit], unsupported: Unsupported, budget: int, count: Count
+    ) -> "Asked":
+        """Pack the passages and write the prompt."""
+        started = perf_counter()
+        packed = pack(hits, budget=budget, count=count)
+        asked = request(question, packed.passages)
+        return cls(question, hits, packed, asked, unsupported, perf_counter() - started)
+
+    def sentence(self, claim: Claim) -> AnswerSentence | None:
+        """The claim as a sentence of the answer, if it becomes one; said again, it does not."""
+        text = " ".join(claim.text.encode(errors="replace").decode().split())
+        if text in self._said:
+            return None
+        self._said.add(text)
+        citations, why = verified(claim, self.packed.passages, self.question)
+        if why:
+            self._refused[why] += 1
+            if self.unsupported == "remove" or not text:
+                return None
+        made = AnswerSentence(text, () if why else citations, why)
+        self._sentences.append(made)
+        return made
+
+    def answer(self, claims: Claims, generating: float) -> Answer:
+        """The whole answer; claims that `sentence` had before count once."""
+        started = perf_counter()
+        if not claims.not_in_notes:
+            for claim in claims.sentences:
+                self.sentence(claim)
+        kept = () if claims.not_in_notes else tuple(self._sentences)
+        supported = sum(sentence.unsupported is None for sentence in kept)
+        refused = len(claims.sentences) if claims.not_in_notes else self._refused.total()
+        return Answer(
+            question=self.question,
+            sentences=kept,
+            abstained=not kept,
+            reason=None if kept else UNSUPPORTED if self._refused else NOT_IN_NOTES,
+            removed=refused if self.unsupported == "remove" else 0,
+            hits=tuple(self.hits),
+            confidence=supported / (supported + refused) if kept else None,
+            trace=self._trace(),
+            seconds={
+                "pack": self.packing_seconds,
+                "generate": generating,
+                "verify": perf_counter() - started,
+            },
+        )
+
+    def _trace(self) -> Trace:
+        passages = self.packed.passages
+        return Trace(
+            passages=tuple(tuple(part.chunk_id for part in one.parts) for one in passages),
+            copies=self.packed.copies,
+            over=self.packed.over,
+            withheld=tuple(
+                Withheld(one.chunk.note_id, one.chunk.start + start, one.chunk.start + end)
+                for one in passages
+                for start, end in one.withheld
+            ),
+            refused=dict(self._refused),
+        )
 
 
-def _counted(hits: Sequence[Hit]) -> list[tuple[int, Hit]]:
-    return list(enumerate(hits, 1))
-
-
-def _heading(hit: Hit, *, several: bool) -> str:
-    """Type, date, section; with several patients also whose note it is, lest they be mixed up."""
-    chunk = hit.chunk
-    whose = f"patient {chunk.patient_id}" if several else None
-    written = chunk.written_at.date().isoformat() if chunk.written_at else None
-    return ", ".join(part for part in (whose, chunk.note_type, written, chunk.section) if part)
-
-
-def _claims(reply: str) -> list[dict[str, Any]]:
-    try:
-        claims = json.loads(reply)["sentences"]
-        for claim in claims:
-            well = isinstance(claim["text"], str) and isinstance(claim["quote"], str)
-            if not (well and isinstance(claim["passage"], int)):
-                raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise GeneratorError("the generator's reply does not fit the schema it was given") from None
-    return list(claims)
+__all__ = ["NOTHING_FOUND", "NOT_IN_NOTES", "UNSUPPORTED", "Asked", "Unsupported", "answer"]

@@ -43,9 +43,7 @@ class Neighbours:
 
     def __reduce__(
         self,
-    ) -> tuple[
-        type["Neighbours"], tuple[KnowledgeGraph, Mentions, Breadth, Collection[str], int]
-    ]:
+    ) -> tuple[type["Neighbours"], tuple[KnowledgeGraph, Mentions, Breadth, Collection[str], int]]:
         return Neighbours, self._given
 
     def _terms(self, concept: str) -> tuple[str, ...]:

@@ -1,0 +1,106 @@
+"""Stretches of a note that speak to the software which reads it: they prove nothing.
+
+Notes are data. Text that orders an answer, forges a passage or a turn of a chat, or names the model
+is kept from the generator, and a quote from it supports no sentence.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+
+from drehr_rag.notes.sentences import sentence_spans
+from drehr_rag.qa.folding import fold
+
+AFTER = 300
+"""Characters behind an instruction, on its line, that belong to it: what is to be said."""
+
+BETWEEN = 400
+"""Characters between two instructions of a paragraph that belong to them."""
+
+HIDDEN = 4
+"""Characters that nobody sees, in one sentence: nobody writes a note like this."""
+
+_BLOB = re.compile(r"(?=\S*[A-Z])(?=\S*[a-z])(?=\S*[0-9+/=])[A-Za-z0-9+/]{32,}={0,2}")
+
+_BLANK = re.compile(r"\n[ \t]*\n\s*")
+_FORGED = re.compile(r"[ \t]*\[\d{1,3}\] \S")
+
+# Cyrillic and Greek letters that look like Latin ones, and digits that stand for letters.
+_LOOK_ALIKE = str.maketrans("аеорсухіѕјкмтвнԁɡοαερτνικ", "aeopcyxisjkmtbhdgoaeptvik")
+_LEET = str.maketrans("013457@$", "oieastas")
+
+Span = tuple[int, int]
+
+
+def instructions(text: str) -> list[Span]:
+    """Where they stand, from left to right, none within another."""
+    sentences = sentence_spans(text)
+    cues = [_cues(text[start:end]) for start, end in sentences]
+    found = []
+    for place, ((start, end), (alone, together)) in enumerate(zip(sentences, cues, strict=True)):
+        near = together | (cues[place + 1][1] if place + 1 < len(cues) else set())
+        if alone or len(together) > 1 or (together and len(near) > 2):
+            found.append((start, end))
+    return _widened(text, found)
+
+
+def _cues(sentence: str) -> tuple[bool, set[int]]:
+    alone, together = _patterns()
+    hidden = sum(unicodedata.category(c) == "Cf" for c in sentence) if not sentence.isascii() else 0
+    if hidden >= HIDDEN or _BLOB.search(sentence):
+        return True, set()
+    plain = fold(sentence).text.translate(_LOOK_ALIKE)
+    forms = (
+        {plain, plain.translate(_LEET)} if re.search(r"[a-z][013457@$][a-z]", plain) else {plain}
+    )
+    return (
+        any(pattern.search(form) for form in forms for pattern in alone),
+        {n for form in forms for n, pattern in enumerate(together) if pattern.search(form)},
+    )
+
+
+def _widened(text: str, found: Sequence[Span]) -> list[Span]:
+    """To the end of the line, over what stands between two, and back to a forged heading."""
+    wide = [
+        (_heading(text, start), max(end, min(_line_end(text, end), end + AFTER)))
+        for start, end in found
+    ]
+    joined: list[Span] = []
+    for start, end in wide:
+        if joined and _together(text, joined[-1][1], start):
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _heading(text: str, place: int) -> int:
+    """Where the paragraph begins, if that is a passage's heading."""
+    blank = [match.end() for match in _BLANK.finditer(text, 0, place)]
+    start = blank[-1] if blank else 0
+    return start if _FORGED.match(text, start) and place - start <= BETWEEN else place
+
+
+def _together(text: str, end: int, start: int) -> bool:
+    return start - end <= BETWEEN and not _BLANK.search(text, end, start)
+
+
+def _line_end(text: str, place: int) -> int:
+    end = text.find("\n", place)
+    return len(text) if end < 0 else end
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...]]:
+    alone, together = _parts(files("drehr_rag.qa").joinpath("instructions.txt").read_text("utf-8"))
+    return alone, together
+
+
+def _parts(text: str) -> Iterator[tuple[re.Pattern[str], ...]]:
+    marks = [match.span() for match in re.finditer(r"^\[\w+\]$", text, re.MULTILINE)]
+    for (_, start), (end, _) in pairwise([*marks, (len(text), len(text))]):
+        lines = (line.strip() for line in text[start:end].splitlines())
+        yield tuple(re.compile(line) for line in lines if line and not line.startswith("# "))

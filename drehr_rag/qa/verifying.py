@@ -1,0 +1,91 @@
+"""Whether the notes support a claim; each rule says in a few words what it refuses."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from drehr_rag.qa.citing import MIN_QUOTE, quoted
+from drehr_rag.qa.claims import Claim
+from drehr_rag.qa.folding import fold
+from drehr_rag.qa.passages import Passage
+from drehr_rag.types import Citation
+
+EMPTY = "it says nothing"
+NO_PASSAGE = "it names no passage that there is"
+NO_QUOTE = "its quote is in none of the passages it names"
+INSTRUCTION = "it rests on an instruction in a note, not on documentation"
+MARKUP = "it holds a link, markup or characters that nobody sees"
+
+ECHOES = 2
+"""Words that only an instruction has, from which a sentence follows it; a number is enough."""
+
+_MARKUP = re.compile(
+    r"https?:|www\.|!\[|\]\(|</?[a-z!][^>]*>|<\||\|>|```|javascript:", re.IGNORECASE
+)
+_WORD = re.compile(r"[^\W_]+(?:[.,'/-][^\W_]+)*")
+_COMMON = 3
+"""Characters of a word that says nothing by itself."""
+
+
+def verified(
+    claim: Claim, passages: Sequence[Passage], question: str
+) -> tuple[tuple[Citation, ...], str | None]:
+    """The claim's citations, and why it is refused, if it is.
+
+    Args:
+        claim: What the generator says.
+        passages: What it was given, number 1 first.
+        question: What it was asked.
+    """
+    named = [passages[n - 1] for n in claim.passages if 1 <= n <= len(passages)]
+    if not claim.text.strip():
+        return (), EMPTY
+    if not named:
+        return (), NO_PASSAGE
+    found = tuple(citation for one in named if (citation := _citation(claim.quote, one)))
+    if not found:
+        hidden = any(one.withheld and quoted(claim.quote, one.chunk) for one in named)
+        return (), INSTRUCTION if hidden else NO_QUOTE
+    if _MARKUP.search(claim.text) or _unseen(claim.text):
+        return found, MARKUP
+    return found, INSTRUCTION if _echoes(claim.text, passages, question) else None
+
+
+def _citation(quote: str, passage: Passage) -> Citation | None:
+    """Of the part that holds the quote whole, if one does."""
+    found = quoted(quote, passage.chunk, passage.withheld)
+    if found is None:
+        return None
+    for part in passage.parts:
+        if part.start <= found.start and found.end <= part.end:
+            return replace(found, chunk_id=part.chunk_id, section=part.section)
+    return found
+
+
+def _unseen(text: str) -> bool:
+    return not text.isascii() and any(unicodedata.category(c) in ("Cf", "Cc", "Cs") for c in text)
+
+
+def _echoes(text: str, passages: Sequence[Passage], question: str) -> bool:
+    """Whether its words come from instructions alone: an honest quote can stand beside those."""
+    hidden = {
+        word
+        for passage in passages
+        for start, end in passage.withheld
+        for word in _words(passage.chunk.source[start:end])
+    }
+    if not hidden:
+        return False
+    known = set(_words(question)).union(*(_words(passage.shown) for passage in passages))
+    own = (set(_words(text)) & hidden) - known
+    return len(own) >= ECHOES or any(any(map(str.isdigit, word)) for word in own)
+
+
+def _words(text: str) -> Iterator[str]:
+    for word in _WORD.findall(fold(text).text):
+        if len(word) > _COMMON or any(map(str.isdigit, word)):
+            yield word
+
+
+__all__ = ["EMPTY", "INSTRUCTION", "MARKUP", "MIN_QUOTE", "NO_PASSAGE", "NO_QUOTE", "verified"]
