@@ -70,6 +70,9 @@ class LangChain:
         with store.index:
             return len(store.add_documents(_passages(file, encoder)))
 
+    def own(self, file: Path, encoder: Encoder) -> None:
+        """LangChain has no pipeline: every call is one of ours."""
+
     def write_stock(self, file: Path, encoder: Encoder, place: Path) -> int:
         """The same passages into the stock store."""
         from langchain_qdrant import QdrantVectorStore

@@ -1,6 +1,6 @@
 """LlamaIndex's ways of writing notes and asking for them: ours, and the stock integration's."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 from qdrant_client import QdrantClient
 
@@ -67,6 +67,38 @@ class Nothing(BaseRetriever):
         return self._nodes
 
 
+class Made(TransformComponent):
+    """Gives the nodes that it was given beforehand."""
+
+    _nodes: Sequence[BaseNode] = PrivateAttr()
+
+    def __init__(self, nodes: Sequence[BaseNode]) -> None:
+        """Keep them."""
+        super().__init__()
+        self._nodes = nodes
+
+    def __call__(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:
+        """Those of the beginning."""
+        return self._nodes
+
+
+class OneVector(BaseEmbedding):
+    """The same vector for every text: what is left is LlamaIndex's own work."""
+
+    vector: list[float]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return [list(self.vector) for _ in texts]
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return list(self.vector)
+
+    _get_query_embedding = _get_text_embedding
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return list(self.vector)
+
+
 class LlamaIndex:
     """Reader, parser, embedding and store in a pipeline, as the documentation shows."""
 
@@ -84,6 +116,20 @@ class LlamaIndex:
         with DrEhrVectorStore.open(place, scope=scope, encoder=encoder) as store:
             pipeline = IngestionPipeline(transformations=[parser, embedding], vector_store=store)
             return len(pipeline.run(documents=EhrNoteReader().load_data(file)))
+
+    def own(self, file: Path, encoder: Encoder) -> Callable[[Path], int]:
+        """A pipeline with nodes and vectors made beforehand, and no store."""
+        documents = EhrNoteReader().load_data(file)
+        nodes = DrEhrNodeParser(encoder=encoder)(documents)
+        batch = DrEhrEmbedding(encoder=encoder).embed_batch_size
+        vector = [1.0] * encoder.fingerprint.dimension
+
+        def run(place: Path) -> int:
+            embedding = OneVector(vector=vector, embed_batch_size=batch)
+            pipeline = IngestionPipeline(transformations=[Made(nodes), embedding])
+            return len(pipeline.run(documents=documents))
+
+        return run
 
     def write_stock(self, file: Path, encoder: Encoder, place: Path) -> int:
         """The same nodes into the stock store."""

@@ -13,6 +13,8 @@ comes out of Qdrant's engine changed in its last digit (measured)."""
 
 HALF = "holds half of a surrogate pair, which cannot be stored"
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 ONE_LOST = (
     "differs from another of the same id that has the same words: passages of one of them would "
     "be lost, so give each an id of its own"
@@ -59,10 +61,22 @@ def as_json(values: Mapping[Any, Any], what: str = "metadata") -> str:
 def _surviving(value: object) -> str | None:
     """Its JSON text, if an equal value can be read from that."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        return text if storable(text) and _same(json.loads(text), value) else None
+        text = as_text(value)
+        back = json.loads(text)
+        return text if repr(back) == repr(value) or _same(back, value) else None
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def as_text(value: object) -> str:
+    """JSON text of what is known to be JSON.
+
+    Raises:
+        TypeError, ValueError: It is none after all, or holds half of a surrogate pair.
+    """
+    text = _JSON.encode(value)
+    text.encode()
+    return text
 
 
 def _same(back: Any, given: Any) -> bool:
