@@ -70,7 +70,7 @@ class Asked:
     unsupported: Unsupported
     packing_seconds: float
     _sentences: list[AnswerSentence] = field(default_factory=list, repr=False)
-    _said: set[str] = field(default_factory=set, repr=False)
+    _taken: int = 0
     _refused: Counter[str] = field(default_factory=Counter, repr=False)
 
     @classmethod
@@ -84,25 +84,24 @@ class Asked:
         return cls(question, hits, packed, asked, unsupported, perf_counter() - started)
 
     def sentence(self, claim: Claim) -> AnswerSentence | None:
-        """The claim as a sentence of the answer, if it becomes one; said again, it does not."""
-        text = " ".join(claim.text.encode(errors="replace").decode().split())
-        if text in self._said:
-            return None
-        self._said.add(text)
+        """The next claim as a sentence of the answer, unless it is refused or said again."""
+        self._taken += 1
         citations, why = verified(claim, self.packed.passages, self.question)
         if why:
             self._refused[why] += 1
-            if self.unsupported == "remove" or not text:
+            if self.unsupported == "remove" or not claim.text:
                 return None
-        made = AnswerSentence(text, () if why else citations, why)
+        if any(claim.text == sentence.text for sentence in self._sentences):
+            return None
+        made = AnswerSentence(claim.text, () if why else citations, why)
         self._sentences.append(made)
         return made
 
     def answer(self, claims: Claims, generating: float) -> Answer:
-        """The whole answer; claims that `sentence` had before count once."""
+        """The whole answer; the first claims may have been through `sentence` already."""
         started = perf_counter()
         if not claims.not_in_notes:
-            for claim in claims.sentences:
+            for claim in claims.sentences[self._taken :]:
                 self.sentence(claim)
         kept = () if claims.not_in_notes else tuple(self._sentences)
         supported = sum(sentence.unsupported is None for sentence in kept)

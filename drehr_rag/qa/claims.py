@@ -18,6 +18,7 @@ class Claim:
     """One sentence of a reply.
 
     Attributes:
+        text: On one line; half of a surrogate pair, which no file can hold, is a question mark.
         passages: Numbers from 1.
         quote: Words that stand in one of them.
     """
@@ -86,4 +87,5 @@ def _claim(said: Any) -> Claim:
     well = isinstance(said["text"], str) and isinstance(said["quote"], str)
     if not (well and isinstance(numbers, list) and all(type(n) is int for n in numbers)):
         raise TypeError
-    return Claim(said["text"], tuple(dict.fromkeys(numbers)), said["quote"])
+    text, quote = (said[name].encode(errors="replace").decode() for name in ("text", "quote"))
+    return Claim(" ".join(text.split()), tuple(dict.fromkeys(numbers)), quote)

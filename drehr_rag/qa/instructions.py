@@ -23,8 +23,13 @@ BETWEEN = 400
 HIDDEN = 4
 """Characters that nobody sees, in one sentence: nobody writes a note like this."""
 
+SPELT = 5
+"""Words with digits for letters in one sentence; "q4h" and "HbA1c" come alone."""
+
 _BLOB = re.compile(r"(?=\S*[A-Z])(?=\S*[a-z])(?=\S*[0-9+/=])[A-Za-z0-9+/]{32,}={0,2}")
 
+_TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_SPELT = re.compile(r"\b(?=[A-Za-z]*[013457])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{3,}\b")
 _BLANK = re.compile(r"\n[ \t]*\n\s*")
 _FORGED = re.compile(r"[ \t]*\[\d{1,3}\] \S")
 
@@ -50,7 +55,9 @@ def instructions(text: str) -> list[Span]:
 def _cues(sentence: str) -> tuple[bool, set[int]]:
     alone, together = _patterns()
     hidden = sum(unicodedata.category(c) == "Cf" for c in sentence) if not sentence.isascii() else 0
-    if hidden >= HIDDEN or _BLOB.search(sentence):
+    if hidden >= HIDDEN or _BLOB.search(sentence) or _TURNED.search(sentence):
+        return True, set()
+    if len(_SPELT.findall(sentence)) >= SPELT:
         return True, set()
     plain = fold(sentence).text.translate(_LOOK_ALIKE)
     forms = (

@@ -21,8 +21,10 @@ ECHOES = 2
 """Words that only an instruction has, from which a sentence follows it; a number is enough."""
 
 _MARKUP = re.compile(
-    r"https?:|www\.|!\[|\]\(|</?[a-z!][^>]*>|<\||\|>|```|javascript:", re.IGNORECASE
+    r"(?:https?:|www\.|javascript:)\S*|!\[|\]\(|</?[a-z!][^>]*>|<\||\|>|```", re.IGNORECASE
 )
+"""A link or a tag as a whole: one that stands in the quote may be repeated."""
+
 _WORD = re.compile(r"[^\W_]+(?:[.,'/-][^\W_]+)*")
 _COMMON = 3
 """Characters of a word that says nothing by itself."""
@@ -47,7 +49,7 @@ def verified(
     if not found:
         hidden = any(one.withheld and quoted(claim.quote, one.chunk) for one in named)
         return (), INSTRUCTION if hidden else NO_QUOTE
-    if _MARKUP.search(claim.text) or _unseen(claim.text):
+    if _unseen(claim.text) or _markup(claim.text) - _markup(" ".join(c.quote for c in found)):
         return found, MARKUP
     return found, INSTRUCTION if _echoes(claim.text, passages, question) else None
 
@@ -61,6 +63,10 @@ def _citation(quote: str, passage: Passage) -> Citation | None:
         if part.start <= found.start and found.end <= part.end:
             return replace(found, chunk_id=part.chunk_id, section=part.section)
     return found
+
+
+def _markup(text: str) -> set[str]:
+    return {match[0].lower() for match in _MARKUP.finditer(text)}
 
 
 def _unseen(text: str) -> bool:

@@ -30,7 +30,7 @@ def quoting(prompt, _):
     """A language model that quotes the first words of the first passage."""
     passage = prompt.split("[1] ", 1)[1].split("\n", 1)[1]
     quote = passage.split("\n")[0]
-    return json.dumps({"sentences": [{"text": quote, "passage": 1, "quote": quote}]})
+    return json.dumps({"sentences": [{"text": quote, "passages": [1], "quote": quote}]})
 
 
 def test_examples_are_shown(run):

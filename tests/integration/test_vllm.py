@@ -65,7 +65,7 @@ def test_the_reply_fits_the_schema(url, index):
     sentences = json.loads(reply)["sentences"]
     assert isinstance(sentences, list)
     for sentence in sentences:
-        assert set(sentence) == {"text", "passage", "quote"}
+        assert set(sentence) == {"text", "passages", "quote"}
 
 
 def test_nothing_invented_gets_through(url, index):

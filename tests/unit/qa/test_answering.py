@@ -7,7 +7,8 @@ import pytest
 
 from drehr_rag.errors import GeneratorError
 from drehr_rag.protocols import GenerationRequest
-from drehr_rag.qa.answering import NOT_IN_NOTES, NOTHING_FOUND, SCHEMA, UNSUPPORTED, answer
+from drehr_rag.qa.answering import NOT_IN_NOTES, NOTHING_FOUND, UNSUPPORTED, answer
+from drehr_rag.qa.verifying import EMPTY, NO_QUOTE
 from drehr_rag.types import Chunk, Hit
 
 SECRET = "Zebedee"
@@ -44,7 +45,8 @@ def hits():
 
 
 def claim(text="Yes.", passage=1, quote="warfarin 5 MG"):
-    return {"text": text, "passage": passage, "quote": quote}
+    numbers = passage if isinstance(passage, list) else [passage]
+    return {"text": text, "passages": numbers, "quote": quote}
 
 
 def ask(*claims):
@@ -111,7 +113,9 @@ def test_without_hits_nobody_is_asked():
         {"sentences": None},
         {"sentences": SECRET},
         {"sentences": [SECRET]},
-        {"sentences": [{"text": SECRET, "passage": 1}]},
+        {"sentences": [{"text": SECRET, "passages": [1]}]},
+        {"sentences": [{"text": SECRET, "passages": 1, "quote": SECRET}]},
+        {"sentences": [], "not_in_notes": "no"},
         {"sentences": [claim(text=None)]},
         {"sentences": [claim(quote=[SECRET])]},
         {"sentences": [claim(passage="1")]},
@@ -134,14 +138,70 @@ def test_what_the_generator_is_asked():
     assert request.question == "Any {falls}?"
     assert request.passages == (NOTE[6:], "Gout.")
     claim = request.schema["properties"]["sentences"]["items"]["properties"]
-    assert claim["passage"]["enum"] == list(range(1, len(request.passages) + 1))
-    assert request.schema.keys() == SCHEMA.keys()
-    assert f"[1] Discharge summary, 2180-05-07, plan\n{NOTE[6:]}" in request.prompt
-    assert "[2] \nGout." in request.prompt
-    assert "Any {falls}?" in request.prompt
-    assert '{"sentences": [{"text": "...", "passage": 1, "quote": "..."}]}' in request.prompt
+    assert claim["passages"]["items"]["enum"] == list(range(1, len(request.passages) + 1))
+    assert list(request.schema["properties"]) == ["not_in_notes", "sentences"]
+    about = "Discharge summary, 2180-05-07, plan"
+    assert f'<passage number="1" about="{about}">\n{NOTE[6:]}\n</passage>' in request.prompt
+    assert '<passage number="2" about="">\nGout.\n</passage>' in request.prompt
+    assert request.prompt.endswith("Question: Any {falls}?\n")
+    form = (
+        '{"not_in_notes": false, "sentences": [{"text": "...", "passages": [1], "quote": "..."}]}'
+    )
+    assert form in request.prompt
     assert SECRET not in repr(request)
 
 
 def test_repr_hides_what_notes_say():
     assert SECRET not in repr(ask(claim(text=f"{SECRET} takes it.", quote=f"{SECRET} takes")))
+
+
+def test_a_quote_in_several_passages_is_cited_in_each():
+    both = [Hit(Chunk(f"c{n}", f"n{n}", "p1", 0, 9, "Gout here", "Gout here"), 1.0) for n in (1, 2)]
+    other = Hit(Chunk("c3", "n3", "p1", 0, 20, "No gout in the knee.", "No gout in the knee."), 1.0)
+    reply = {"sentences": [claim("Gout.", [1, 2], "gout")]}
+    given = answer("Gout?", [both[0], other], Scripted(reply))
+    assert [(c.note_id, c.quote) for c in given.citations] == [("n1", "Gout"), ("n3", "gout")]
+
+
+def test_the_generator_may_say_itself_that_the_notes_do_not_tell():
+    reply = {"not_in_notes": True, "sentences": [claim()]}
+    given = answer("Anticoagulated?", hits(), Scripted(reply))
+    assert (given.abstained, given.reason, given.removed) == (True, NOT_IN_NOTES, 1)
+
+
+def test_what_is_not_supported_can_be_flagged():
+    reply = {"sentences": [claim(), claim("Invented.", 1, "not there"), claim("  ")]}
+    given = answer("Anticoagulated?", hits(), Scripted(reply), unsupported="flag")
+    assert [s.unsupported for s in given.sentences] == [None, NO_QUOTE]
+    assert given.sentences[1].citations == ()
+    assert given.removed == 0
+    assert given.confidence == pytest.approx(1 / 3)
+    assert given.trace.refused == {NO_QUOTE: 1, EMPTY: 1}
+
+
+def test_a_sentence_said_again_counts_once():
+    given = ask(*[claim()] * 50)
+    assert (len(given.sentences), given.removed, given.confidence) == (1, 0, 1.0)
+
+
+def test_a_reply_in_a_code_fence_is_read():
+    said = json.dumps({"not_in_notes": False, "sentences": [claim()]})
+    given = answer("Anticoagulated?", hits(), Scripted(f"Sure!\n```json\n{said}\n```\nMore?"))
+    assert [s.text for s in given.sentences] == ["Yes."]
+
+
+def test_an_answer_is_a_record_for_programs():
+    given = ask(claim())
+    content = json.loads(given.model_dump_json())
+    assert content["sentences"][0]["citations"][0]["quote"] == "warfarin\n5 mg"
+    assert content["trace"]["passages"] == [["c1"], ["c2"]]
+    assert set(content["seconds"]) == {"pack", "generate", "verify"}
+    assert "no medical advice" in content["notice"]
+
+
+def test_half_of_a_surrogate_pair_is_no_failure():
+    reply = (
+        '{"sentences": [{"text": "On \\ud800 warfarin.", "passages": [1], "quote": "warfarin"}]}'
+    )
+    given = answer("Anticoagulated?", hits(), Scripted(reply))
+    assert given.text == "On ? warfarin."

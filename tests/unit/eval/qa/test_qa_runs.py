@@ -29,7 +29,7 @@ def answer(question):
     chunk = Chunk("c1", "n1", "p1", 0, 9, f"{SECRET} x", f"{SECRET} x")
     citation = Citation("n1", "p1", None, 0, 7, SECRET, "c1")
     said = (AnswerSentence("Gout.", (citation,)),)
-    return Answer(question.question, sentences=said, hits=(Hit(chunk, 0.5),), removed=1)
+    return Answer(question=question.question, sentences=said, hits=(Hit(chunk, 0.5),), removed=1)
 
 
 class Asked:
@@ -106,7 +106,7 @@ from drehr_rag.types import Answer
 
 def ask(question):
     time.sleep(0.01)
-    return Answer(question.question, abstained=True, reason="x" * 5000)
+    return Answer(question=question.question, abstained=True, reason="x" * 5000)
 
 questions = [Question(question_id=str(n), patient_id="p", question="What?") for n in range(200)]
 replies = run(Chain(ask), questions, sys.argv[1], name="slow")
@@ -228,7 +228,7 @@ def test_half_a_surrogate_pair_in_an_answer_does_not_end_the_run(tmp_path):
 
     def ask(question):
         said = (AnswerSentence("Gout \ud83d.", answer(question).citations),)
-        return Answer(question.question, sentences=said)
+        return Answer(question=question.question, sentences=said)
 
     replies = run(Chain(ask, asked.chain.settings), questions(2), tmp_path, name="mine")
     assert [r.text for r in replies] == ["Gout ?."] * 2
