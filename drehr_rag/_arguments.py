@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import wraps
+from math import inf
 from typing import ParamSpec, TypeVar
 
 from drehr_rag.errors import BadArgument, ScopeRequired
@@ -51,6 +52,16 @@ def whole(number: object, what: str, least: int) -> None:
     """
     if not isinstance(number, int) or isinstance(number, bool) or number < least:
         raise BadArgument(f"{what} is a whole number from {least} up, not {number!r}")
+
+
+def number(value: object, what: str, least: float) -> None:
+    """Refuse what is no finite number from `least` up.
+
+    Raises:
+        BadArgument: It is none.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < inf:
+        raise BadArgument(f"{what} is a number from {least:g} up, not {value!r}")
 
 
 def check_list(values: object, what: str) -> None:

@@ -25,6 +25,11 @@ DrehrError
 ├── TrainingError (ValueError)    an example, a loss or a batch that cannot be trained with
 │   └── TrainingStopped           the loss is no number; it names the batch's examples
 ├── GeneratorError                the language model's server failed or talked nonsense
+│   ├── GeneratorUnavailable      it is not there, is busy, or broke off: later may be better
+│   │   └── GeneratorTimeout      it did not answer in time
+│   ├── KeyRefused                it wants another key
+│   ├── NoSuchModel               it has no such model, or no such path
+│   ├── ContextOverflow           prompt and reply are longer than the model reads
 │   └── ReplyUnusable             it answered, but the reply is cut or holds no text
 └── MissingExtra (ImportError)    an optional package is not installed
 ```
@@ -126,7 +131,41 @@ class GraphError(DrehrError, ValueError):
 
 
 class GeneratorError(DrehrError):
-    """The language model's server failed, or its reply cannot be used."""
+    """The language model's server failed, or its reply cannot be used.
+
+    Attributes:
+        reason: What happened, without whose server it was: one of a few kinds, to be counted.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
+
+
+class GeneratorUnavailable(GeneratorError):
+    """The server is not there, is busy, or broke off; `retry_after` is how long it asks to wait."""
+
+    def __init__(
+        self, message: str, reason: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, reason)
+        self.retry_after = retry_after
+
+
+class GeneratorTimeout(GeneratorUnavailable):
+    """The server did not answer in time, or stopped in the middle of its reply."""
+
+
+class KeyRefused(GeneratorError):
+    """The server wants another key: no prompt would have a reply."""
+
+
+class NoSuchModel(GeneratorError):
+    """The server has no such model, or no such path: no prompt would have a reply."""
+
+
+class ContextOverflow(GeneratorError):
+    """The prompt, with the room its reply may take, is longer than the model reads."""
 
 
 class ReplyUnusable(GeneratorError):

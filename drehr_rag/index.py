@@ -349,8 +349,10 @@ class EhrIndex:
             until=until,
         )
         if generator is None and generator_url:
-            generator = load_generator("openai", url=generator_url)
-        elif generator is None:
+            client: Any = load_generator("openai", url=generator_url)
+            with client:
+                return answer(question, hits, client)
+        if generator is None:
             generator = load_generator("extractive", encoder=self.encoder, split=sentence_spans)
         return answer(question, hits, generator)
 

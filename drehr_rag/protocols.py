@@ -1,9 +1,9 @@
 """What a plug-in of each kind must offer. Nothing here has behaviour."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from drehr_rag.types import (
     Chunk,
@@ -384,6 +384,58 @@ class Generator(Protocol):
 
     def generate(self, request: GenerationRequest) -> str:
         """The reply: JSON text that fits the request's schema."""
+        ...
+
+
+class TokenCounts(NamedTuple):
+    """Tokens of a prompt and of its reply, as the server counted them."""
+
+    prompt: int
+    completion: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a language model wrote.
+
+    Attributes:
+        text: As it came.
+        finish: Why it ended: "stop", "length" if it was cut, …; None if the server did not say.
+        tokens: What it cost, if the server said so.
+        model: Which model wrote it.
+    """
+
+    text: str = field(repr=False)
+    finish: str | None = None
+    tokens: TokenCounts | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a reply that is still being written.
+
+    Attributes:
+        text: To be put after what came before; the last piece has none.
+        finish: As of a `Reply`, of the last piece; None of the others.
+        tokens: Likewise.
+    """
+
+    text: str = field(repr=False)
+    finish: str | None = None
+    tokens: TokenCounts | None = None
+
+
+@runtime_checkable
+class StreamingGenerator(Generator, Protocol):
+    """A generator that can also be awaited, and listened to while it writes."""
+
+    async def agenerate(self, request: GenerationRequest) -> Reply:
+        """The reply with what it cost; its text is what `generate` returns."""
+        ...
+
+    def astream(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+        """The reply piece by piece, then one without text that says why it ended."""
         ...
 
 

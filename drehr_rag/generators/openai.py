@@ -1,39 +1,46 @@
 """Any server that speaks OpenAI's chat completions: vLLM's, first of all."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-import httpx
-
+from drehr_rag._arguments import number, whole
 from drehr_rag.errors import GeneratorError, ReplyUnusable
-from drehr_rag.generators._server import address_and_headers, only_model
-from drehr_rag.protocols import GenerationRequest
+from drehr_rag.generators._background import Background
+from drehr_rag.generators._chat_client import (
+    CONCURRENCY,
+    MAX_TOKENS,
+    RETRIES,
+    TIMEOUT,
+    ChatClient,
+    Messages,
+    Options,
+)
+from drehr_rag.protocols import GenerationRequest, Piece, Reply
 
-TIMEOUT = 120.0
-"""Seconds for a whole reply."""
 
-MAX_TOKENS = 1024
-"""Length of a reply: five sentences of the answer's schema with their quotes, in usual tokens."""
-
-
-def load(
-    *,
-    url: str,
-    model: str | None = None,
-    api_key: str | None = None,
-    max_tokens: int = MAX_TOKENS,
-) -> "OpenAIGenerator":
-    """A generator at `url`, e.g. `http://localhost:8000/v1`."""
-    return OpenAIGenerator(url, model=model, api_key=api_key, max_tokens=max_tokens)
+def load(*, url: str, **options: Any) -> "OpenAIGenerator":
+    """A generator at `url`, e.g. `http://localhost:8000/v1`; the options are the class's."""
+    return OpenAIGenerator(url, **options)
 
 
 class OpenAIGenerator:
     """Sends the prompt and the JSON schema, returns the reply's text.
 
+    `generate` and `generate_many` may be called from any thread, inside a running event loop too;
+    `agenerate` and `astream` work in the caller's own loop. `close`, `aclose` and the two `with`
+    statements close the connections; a later call opens new ones.
+
     Args:
         url: Base address, with or without `/v1`.
         model: Its name on the server; by default the only one that is served.
         api_key: By default from the environment variable OPENAI_API_KEY.
-        max_tokens: Longest reply.
+        max_tokens: Longest reply; by default enough for five sentences with their quotes.
+        timeout: Seconds for a whole reply; a further try has as many again.
+        retries: Further tries of a request that may pass.
+        concurrency: Requests in flight.
+        temperature: Of the sampling.
+        seed: Of the sampling; None: the server's own.
     """
 
     def __init__(
@@ -43,17 +50,34 @@ class OpenAIGenerator:
         model: str | None = None,
         api_key: str | None = None,
         max_tokens: int = MAX_TOKENS,
+        timeout: float = TIMEOUT,
+        retries: int = RETRIES,
+        concurrency: int = CONCURRENCY,
+        temperature: float = 0.0,
+        seed: int | None = 0,
     ) -> None:
         """Nothing is sent yet.
 
         Raises:
-            BadArgument: The address is none, or the key would travel in the clear.
+            BadArgument: The address is none, the key would travel in the clear, or a number is
+                none.
         """
-        self._url, self._headers = address_and_headers(url, api_key)
-        self._model = model
-        self._max_tokens = max_tokens
+        whole(max_tokens, "max_tokens", 1)
+        number(temperature, "temperature", 0)
+        self._client = ChatClient(
+            url,
+            model=model,
+            api_key=api_key,
+            what="the generator",
+            timeout=timeout,
+            retries=retries,
+            concurrency=concurrency,
+        )
+        self._options = Options(temperature=temperature, seed=seed, max_tokens=max_tokens)
+        self._background = Background(self._client.aclose)
         self.tokens: dict[str, int] | None = None
-        """Tokens of the last prompt and reply, as the server counted; None if it did not say."""
+        """Of the last `generate`, as the server counted; None if it did not say. Several threads
+        look at each `Reply` instead."""
 
     @property
     def model(self) -> str:
@@ -62,7 +86,7 @@ class OpenAIGenerator:
         Raises:
             GeneratorError: The server does not answer, or serves several.
         """
-        return self._model or self._only_model()
+        return self._client.model or self._background.call(self._client.model_name)
 
     def generate(self, request: GenerationRequest) -> str:
         """The reply's text.
@@ -72,58 +96,82 @@ class OpenAIGenerator:
             GeneratorError: The server does not answer, refuses, or sends something else.
         """
         self.tokens = None
-        schema = {"name": "answer", "strict": True, "schema": dict(request.schema)}
-        reply = self._send(
-            "POST",
-            "chat/completions",
-            {
-                "model": self.model,
-                "messages": [{"role": "user", "content": request.prompt}],
-                "temperature": 0.0,
-                "seed": 0,
-                "max_tokens": self._max_tokens,
-                "response_format": {"type": "json_schema", "json_schema": schema},
-            },
-        )
-        self.tokens = _counted(reply)
+        reply = self._background.call(self._asked, request)
+        self.tokens = reply.tokens._asdict() if reply.tokens else None
+        return self._uncut(reply).text
+
+    def generate_many(self, requests: Sequence[GenerationRequest]) -> list[Reply | GeneratorError]:
+        """The reply to each request, in their order, or why there is none; several at a time."""
+        return self._background.call(self._all, requests)
+
+    async def agenerate(self, request: GenerationRequest) -> Reply:
+        """As `generate`, in the caller's event loop; cancelling it ends the request.
+
+        Raises:
+            ReplyUnusable: As of `generate`.
+            GeneratorError: As of `generate`.
+        """
+        return self._uncut(await self._asked(request))
+
+    def astream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        """The reply as it is written; a last piece without text says why it ended.
+
+        That it was cut is no error here. Leaving the iterator ends the request.
+
+        Raises:
+            GeneratorError: As of `generate`; or the reply breaks off or stalls.
+        """
+        return self._client.stream(_messages(request), **self._options_of(request))
+
+    def close(self) -> None:
+        """End what `generate` has under way, and its connections and thread."""
+        self._background.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._client.aclose()
+
+    def __enter__(self) -> "OpenAIGenerator":
+        """Nothing is sent yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    async def __aenter__(self) -> "OpenAIGenerator":
+        """Nothing is sent yet."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def _asked(self, request: GenerationRequest) -> Reply:
+        return await self._client.chat(_messages(request), **self._options_of(request))
+
+    def _options_of(self, request: GenerationRequest) -> Options:
+        return {**self._options, "schema": request.schema}
+
+    async def _all(self, requests: Sequence[GenerationRequest]) -> list[Reply | GeneratorError]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._outcome(request)) for request in requests]
+        return [task.result() for task in tasks]
+
+    async def _outcome(self, request: GenerationRequest) -> Reply | GeneratorError:
         try:
-            choice = reply["choices"][0]
-            text = choice["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            raise ReplyUnusable(f"{self._url} sent a reply without text") from None
-        if choice.get("finish_reason") == "length":
+            return await self.agenerate(request)
+        except GeneratorError as problem:
+            return problem
+
+    def _uncut(self, reply: Reply) -> Reply:
+        if reply.finish == "length":
             raise ReplyUnusable(
-                f"{self._url} cut its reply at {self._max_tokens} tokens: raise max_tokens"
+                f"{self._client.url} cut its reply at {self._options['max_tokens']} tokens: "
+                "raise max_tokens"
             )
-        if not isinstance(text, str):
-            raise ReplyUnusable(f"{self._url} sent a reply without text")
-        return text
-
-    def _only_model(self) -> str:
-        self._model = only_model(self._send("GET", "models", None), self._url)
-        return self._model
-
-    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        address = f"{self._url}/{path}"
-        try:
-            answer = httpx.request(
-                method, address, json=body, headers=self._headers, timeout=TIMEOUT
-            )
-            answer.raise_for_status()
-            return answer.json()
-        except httpx.HTTPStatusError as problem:
-            what = f"answered {problem.response.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL) as problem:
-            what = f"does not answer ({type(problem).__name__})"
-        except (ValueError, RecursionError):
-            what = "sent something that is not JSON"
-        raise GeneratorError(f"the generator at {address} {what}")  # never the body: it has notes
+        return reply
 
 
-def _counted(reply: Any) -> dict[str, int] | None:
-    usage = reply.get("usage") if isinstance(reply, dict) else None
-    if not isinstance(usage, dict):
-        return None
-    counts = {name: usage.get(f"{name}_tokens") for name in ("prompt", "completion")}
-    whole = {name: n for name, n in counts.items() if isinstance(n, int) and n >= 0}
-    return whole if len(whole) == len(counts) else None
+def _messages(request: GenerationRequest) -> Messages:
+    return [{"role": "user", "content": request.prompt}]

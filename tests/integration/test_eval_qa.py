@@ -13,6 +13,7 @@ from drehr_rag import ward
 def _loopback(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("drehr_rag.generators._chat_client.pause", lambda *_: 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +82,10 @@ def test_a_generator_that_breaks(run, store, tmp_path):
         code, out, err = run(*line, "--generator-url", server.url)
         assert code == 1 and out == ""
         assert "last 10 questions failed" in err and "answered 500" in err
-        server.say = lambda p, n: "no JSON" if n == 13 else quoting(p, n)
+        server.say = lambda p, n: "no JSON" if n == 33 else quoting(p, n)
         code, out, err = run(*line, "--generator-url", server.url)
         assert code == 0, err
-        assert len(server.prompts) == 2 + 10 + 13  # the two that were answered are kept
+        assert len(server.prompts) == 2 + 3 * 10 + 13  # the two that were answered are kept
     account = json.loads(out)["account"]
     assert account["failed"] == 1
     assert account["errors"] == {"the generator's reply does not fit the schema it was given": 1}

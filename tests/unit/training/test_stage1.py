@@ -401,11 +401,11 @@ def test_a_reply_that_cannot_be_used_is_a_counted_failure(tmp_path, graph, said,
 
 @pytest.mark.parametrize("said", [500, 400, b'{"choices": []}'])
 def test_a_server_that_breaks_down_is_asked_again(tmp_path, graph, monkeypatch, said):
-    monkeypatch.setattr("drehr_rag.training.chat.pause", lambda *_: 0.0)
+    monkeypatch.setattr("drehr_rag.generators._chat_client.pause", lambda *_: 0.0)
     notes, output = corpus(tmp_path, *["Heart attack, HA."] * 14), tmp_path / "llm.jsonl"
     with chat_server(lambda _, n: said if n > 3 else reply(("HA", "heart attack"))) as server:
         with pytest.raises(TrainingError, match=r"last 10 chunks had no answer"):
-            build_stage1(notes, graph, output, chat=Chat(server.url))
+            build_stage1(notes, graph, output, chat=Chat(server.url, concurrency=1))
         server.say = lambda *_: reply(("HA", "heart attack"))
         manifest = build_stage1(notes, graph, output, chat=Chat(server.url))
     assert manifest["examples"] == 14
@@ -414,7 +414,7 @@ def test_a_server_that_breaks_down_is_asked_again(tmp_path, graph, monkeypatch, 
 
 
 def test_a_server_that_is_busy_is_tried_again(tmp_path, graph, monkeypatch):
-    monkeypatch.setattr("drehr_rag.training.chat.pause", lambda *_: 0.0)
+    monkeypatch.setattr("drehr_rag.generators._chat_client.pause", lambda *_: 0.0)
     say = lambda _, n: 503 if n < 4 else reply(("HA", "heart attack"))  # noqa: E731
     with chat_server(say) as server:
         _, manifest = built(tmp_path, graph, "Heart attack, HA.", chat=Chat(server.url))

@@ -26,7 +26,7 @@ SECRET = "Mrs Quillfeather has gout"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("drehr_rag.training.chat.pause", lambda *_: 0.0)
+    monkeypatch.setattr("drehr_rag.generators._chat_client.pause", lambda *_: 0.0)
 
 
 def type_of(prompt):

@@ -42,7 +42,7 @@ def verdict(label):
 
 
 def go(server, folder, replies=REPLIES, **options):
-    generator = load_generator("openai", url=server.url)
+    generator = load_generator("openai", url=server.url, retries=0)
     return judge(QUESTIONS, replies, generator, model="tiny-chat", folder=folder, **options)
 
 
