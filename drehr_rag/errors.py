@@ -4,6 +4,7 @@
 DrehrError
 ├── ScopeRequired (TypeError)     whose notes to search was not said
 ├── ScopeError                    a call would have reached outside its scope
+│   └── NotAllowed                the application's own rule refuses the scope to this caller
 ├── TracingRefused                a tracer listens that may send notes to another server
 ├── NoteError (ValueError)        a note or a file of notes cannot be used
 │   ├── NoNotes                   a file holds no note at all
@@ -48,6 +49,10 @@ class ScopeRequired(DrehrError, TypeError):
 
 class ScopeError(DrehrError):
     """A call would have reached, or did reach, outside the scope it was given."""
+
+
+class NotAllowed(ScopeError):
+    """The application's own rule says that this caller may not read these notes."""
 
 
 class TracingRefused(DrehrError):

@@ -20,7 +20,7 @@ from drehr_rag.notes.readers import Fields
 from drehr_rag.notes.sections import canonical
 from drehr_rag.notes.sentences import sentence_spans
 from drehr_rag.protocols import Chunker, Encoder, Engine, Generator, NoteStream, Parts, Retriever
-from drehr_rag.qa import answer
+from drehr_rag.qa import PASSAGES, Allow, AuditLog, QaChain, Settings
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.stores import Access, Layout, ScopedStore, open_store
 from drehr_rag.types import (
@@ -39,9 +39,6 @@ from drehr_rag.types import (
     as_id,
     as_time,
 )
-
-PASSAGES = 8
-"""Passages that `ask` reads."""
 
 Names = str | Sequence[str] | None
 When = str | date | datetime | None
@@ -337,24 +334,42 @@ class EhrIndex:
             ScopeRequired: No scope.
             GeneratorError: The generator's server failed.
         """
-        check_words(question, "question")
-        positive(passages, "passages")
-        hits = self.search(
-            question,
-            scope=scope,
-            k=passages,
-            note_type=note_type,
-            section=section,
-            since=since,
-            until=until,
-        )
+        narrow = {"note_type": note_type, "section": section, "since": since, "until": until}
+        settings = Settings(passages=passages)
         if generator is None and generator_url:
             client: Any = load_generator("openai", url=generator_url)
             with client:
-                return answer(question, hits, client)
+                return self.qa_chain(client, settings=settings).ask(question, scope=scope, **narrow)
+        return self.qa_chain(generator, settings=settings).ask(question, scope=scope, **narrow)
+
+    def qa_chain(
+        self,
+        generator: Generator | None = None,
+        *,
+        settings: Settings | None = None,
+        allow: Allow | None = None,
+        caller: str | None = None,
+        audit: AuditLog | None = None,
+    ) -> QaChain:
+        """What answers many questions: awaited, streamed, in batches, allowed and recorded.
+
+        Args:
+            generator: As in `ask`.
+            settings: How questions are answered.
+            allow: Whether a caller may read a scope; asked before anything is searched.
+            caller: Who asks.
+            audit: Where each question is recorded.
+        """
         if generator is None:
             generator = load_generator("extractive", encoder=self.encoder, split=sentence_spans)
-        return answer(question, hits, generator)
+        return QaChain(
+            self.search_batch,
+            generator,
+            settings=settings,
+            allow=allow,
+            caller=caller,
+            audit=audit,
+        )
 
     # -- looking -----------------------------------------------------------------------------
 

@@ -277,6 +277,8 @@ class Trace:
     """How an answer came about.
 
     Attributes:
+        queries: What was searched for: the question, then its entities.
+        left: Hits that were left out, since they fell off or were too many.
         passages: Ids of the chunks under each number that the generator read.
         copies: Hits left out since another passage says the same.
         over: Hits left out for want of room.
@@ -284,6 +286,8 @@ class Trace:
         refused: Why sentences were not supported, and how many each.
     """
 
+    queries: tuple[str, ...] = field(default=(), repr=False)
+    left: int = 0
     passages: tuple[tuple[str, ...], ...] = ()
     copies: int = 0
     over: int = 0

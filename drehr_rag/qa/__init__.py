@@ -1,5 +1,17 @@
-"""Question and passages → answer with citations, or none."""
+"""Question → answer with citations, or none.
+
+```text
+question ── understanding.py ──► queries ── retrieving.py ──► hits
+hits ── passages.py (instructions.py withholds) ──► passages ── asking.py ──► prompt ──► generator
+reply ── claims.py ──► claims ── verifying.py (citing.py, folding.py) ──► sentences ──► Answer
+```
+
+`answering.py` goes from hits to an answer; `chain.py` does all of it, and `audit.py` records it.
+"""
 
 from drehr_rag.qa.answering import answer
+from drehr_rag.qa.audit import AuditLog
+from drehr_rag.qa.chain import Allow, QaChain, Settings
+from drehr_rag.qa.retrieving import PASSAGES
 
-__all__ = ["answer"]
+__all__ = ["PASSAGES", "Allow", "AuditLog", "QaChain", "Settings", "answer"]

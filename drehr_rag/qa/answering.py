@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Literal
+from typing import Literal, get_args
 
 from drehr_rag.protocols import GenerationRequest, Generator
 from drehr_rag.qa.asking import request
@@ -18,6 +18,7 @@ NOT_IN_NOTES = "the notes in scope do not support an answer"
 UNSUPPORTED = "no sentence of the generated answer could be found in the notes"
 
 Unsupported = Literal["remove", "flag"]
+UNSUPPORTED_POLICIES = get_args(Unsupported)
 """What becomes of sentences that the notes do not support."""
 
 

@@ -3,19 +3,19 @@
 import json
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from drehr_rag import __version__
 from drehr_rag.errors import BadArgument
 from drehr_rag.types import AllPatients, Answer, Cohort, Scope
 
 
 class AuditLog:
-    """JSON Lines, readable by its owner alone; one line a question, written before the answer is seen.
+    """JSON Lines, readable by its owner alone: one line a question, before its answer is seen.
 
     Args:
         path: Added to; made if it is not there.
@@ -35,13 +35,12 @@ class AuditLog:
         self,
         question: str,
         scope: Scope,
+        outcome: Answer | BaseException,
         *,
         caller: str | None,
-        versions: Mapping[str, Any],
-        answer: Answer | None = None,
-        error: BaseException | None = None,
+        model: str,
     ) -> None:
-        """Write what was asked by whom, and what came of it.
+        """Write who asked what, and what came of it.
 
         Raises:
             BadArgument: The file cannot be written any more.
@@ -51,15 +50,16 @@ class AuditLog:
             "caller": caller,
             "scope": scope_record(scope),
             "question_sha256": sha256(question.encode(errors="replace")).hexdigest(),
-            **versions,
+            "model": model,
+            "drehr_rag": __version__,
         }
-        if answer is not None:
-            line |= _outcome(answer)
-        if error is not None:
-            line["error"] = type(error).__name__  # its words may be a server's
         if self._text:
-            line |= {"question": question, "answer": answer.text if answer else None}
-        self._write(json.dumps(line, ensure_ascii=True) + "\n")
+            line["question"] = question
+        if isinstance(outcome, BaseException):
+            line["error"] = type(outcome).__name__  # its words may be a server's
+        else:
+            line |= _outcome(outcome) | ({"answer": outcome.text} if self._text else {})
+        self._write(json.dumps(line) + "\n")
 
     def _write(self, line: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
 from anyio import to_thread
 
 from drehr_rag._arguments import check_list, check_words, needs_scope, positive
-from drehr_rag.errors import BadArgument, NotAllowed
-from drehr_rag.protocols import Generator, Reply, StreamingGenerator
+from drehr_rag.errors import BadArgument, GeneratorError, NotAllowed, ReplyUnusable
+from drehr_rag.protocols import GenerationRequest, Generator, Reply, StreamingGenerator
 from drehr_rag.qa.answering import NOTHING_FOUND, UNSUPPORTED_POLICIES, Asked, Unsupported
 from drehr_rag.qa.audit import AuditLog
 from drehr_rag.qa.claims import Growing, claims_of
@@ -19,7 +19,7 @@ from drehr_rag.qa.retrieving import PASSAGES, Entities, Retrieved, retrieve
 from drehr_rag.types import NOTICE, Answer, AnswerSentence, Hit, Scope
 
 SearchBatch = Callable[..., list[list[Hit]]]
-"""As `EhrIndex.search_batch`: queries, and the keywords `scope`, `k` and what narrows the search."""
+"""As `EhrIndex.search_batch`: queries; `scope`, `k` and what narrows the search as keywords."""
 
 Allow = Callable[[str | None, Scope], bool]
 """Who asks, and for whose notes: whether that may be answered."""
@@ -100,20 +100,26 @@ class QaChain:
             NotAllowed: The caller may not read it.
             GeneratorError: The generator failed, or its reply is not JSON of the schema.
         """
+        self._check(question, scope)
         with self._recorded(question, scope) as done:
             work = self._prepared(question, scope, narrow)
             if work.asked:
-                work.reply = _reply(self._generator, work.asked)
+                (work.reply,) = _replies(self._generator, [work])
             return done(work.answer())
 
+    @needs_scope
     async def aask(self, question: str, *, scope: Scope, **narrow: Any) -> Answer:
         """As `ask`, without blocking the event loop; cancelling it ends the request."""
+        self._check(question, scope)
         with self._recorded(question, scope) as done:
             work = await to_thread.run_sync(self._prepared, question, scope, narrow)
             if work.asked:
-                work.reply = await _awaited(self._generator, work.asked)
+                started = perf_counter()
+                work.reply = await _awaited(self._generator, work.asked.request)
+                work.generating = perf_counter() - started
             return done(work.answer())
 
+    @needs_scope
     async def astream(
         self, question: str, *, scope: Scope, **narrow: Any
     ) -> AsyncIterator[AnswerSentence | Answer]:
@@ -125,69 +131,77 @@ class QaChain:
             ScopeRequired, NotAllowed, GeneratorError: As of `ask`; a reply that breaks off is an
                 error after the sentences that had come.
         """
+        self._check(question, scope)
         with self._recorded(question, scope) as done:
             work = await to_thread.run_sync(self._prepared, question, scope, narrow)
             if work.asked and isinstance(self._generator, StreamingGenerator):
                 async for sentence in _streamed(self._generator, work):
                     yield sentence
             elif work.asked:
-                work.reply = await _awaited(self._generator, work.asked)
+                work.reply = await _awaited(self._generator, work.asked.request)
             answer = done(work.answer())
             for sentence in answer.sentences[work.shown :]:
                 yield sentence
             yield answer
 
     @needs_scope
-    def ask_many(self, questions: Sequence[str], *, scope: Scope, **narrow: Any) -> list[Answer]:
+    def ask_many(
+        self, questions: Sequence[str], *, scope: Scope, **narrow: Any
+    ) -> list[Answer | GeneratorError]:
         """Answers to many questions about the same notes, in their order; see `ask`.
 
-        Questions are encoded in one go, and a generator that can is asked several at a time.
+        A generator that can is asked several at a time. Where it failed, its error stands in the
+        answer's place.
         """
         check_list(questions, "questions")
-        many = getattr(self._generator, "generate_many", None)
-        if many is None:
-            return [self.ask(question, scope=scope, **narrow) for question in questions]
+        return list(self._each(questions, scope, narrow))
+
+    def _each(
+        self, questions: Sequence[str], scope: Scope, narrow: dict[str, Any]
+    ) -> Iterator[Answer | GeneratorError]:
+        for question in questions:
+            self._check(question, scope)
         works = [self._prepared(question, scope, narrow) for question in questions]
         asked = [work for work in works if work.asked]
-        replies = many([work.asked.request for work in asked if work.asked])
-        for work, reply in zip(asked, replies, strict=True):
+        for work, reply in zip(asked, _replies(self._generator, asked), strict=True):
             work.reply = reply
-        return [self._finished(question, scope, work) for question, work in zip(questions, works, strict=True)]
-
-    def _finished(self, question: str, scope: Scope, work: "_Work") -> Answer:
-        with self._recorded(question, scope) as done:
-            if isinstance(work.reply, Exception):
-                raise work.reply
-            return done(work.answer())
+        for work in works:
+            try:
+                with self._recorded(work.question, scope) as done:
+                    yield done(work.answer())
+            except GeneratorError as problem:
+                yield problem
 
     @contextmanager
     def _recorded(self, question: str, scope: Scope) -> Iterator[Callable[[Answer], Answer]]:
-        """Whether it may be asked; and what came of it goes into the audit, whatever came."""
-        check_words(question, "question")
-        held: list[Answer] = []
+        """What came of the question goes into the audit, whatever came, before anybody sees it."""
+        recorded = False
 
         def done(answer: Answer) -> Answer:
-            held.append(answer)
-            self._record(question, scope, answer, None)
+            nonlocal recorded
+            recorded = True
+            self._record(question, scope, answer)
             return answer
 
         try:
-            if self._allow and not self._allow(self._caller, scope):
-                raise NotAllowed("the caller may not read the notes of this scope")
             yield done
         except BaseException as problem:
-            if not held:
-                self._record(question, scope, None, problem)
+            if not recorded:
+                self._record(question, scope, problem)
             raise
 
-    def _record(
-        self, question: str, scope: Scope, answer: Answer | None, error: BaseException | None
-    ) -> None:
+    def _record(self, question: str, scope: Scope, outcome: Answer | BaseException) -> None:
         if self._audit:
             model = getattr(self._generator, "model", None) or type(self._generator).__name__
-            self._audit.record(
-                question, scope, caller=self._caller, model=model, answer=answer, error=error
-            )
+            self._audit.record(question, scope, outcome, caller=self._caller, model=model)
+
+    def _check(self, question: str, scope: Scope) -> None:
+        """Whether it may be asked: before anything is searched."""
+        check_words(question, "question")
+        if self._allow and not self._allow(self._caller, scope):
+            refusal = NotAllowed("the caller may not read the notes of this scope")
+            self._record(question, scope, refusal)
+            raise refusal
 
     def _prepared(self, question: str, scope: Scope, narrow: dict[str, Any]) -> "_Work":
         started, settings = perf_counter(), self._settings
@@ -208,24 +222,83 @@ class QaChain:
 class _Work:
     """One question, under way."""
 
-    question: str
+    question: str = field(repr=False)
     found: Retrieved
     asked: Asked | None
     notice: str
     seconds: float
-    reply: Reply = field(default_factory=lambda: Reply(""))
+    reply: Reply | GeneratorError = field(default_factory=lambda: Reply(""))
     generating: float = 0.0
     shown: int = 0
 
     def answer(self) -> Answer:
-        """With what is known of the search."""
+        """With what is known of the search.
+
+        Raises:
+            GeneratorError: There was no reply, or none of the schema.
+        """
+        tokens = None
         if self.asked is None:
             made = Answer(question=self.question, abstained=True, reason=NOTHING_FOUND)
+        elif isinstance(self.reply, GeneratorError):
+            raise self.reply
         else:
-            made = self.asked.answer(claims_of(self.reply.text), self.generating)
+            made = self.asked.answer(claims_of(uncut(self.reply)), self.generating)
+            tokens = self.reply.tokens._asdict() if self.reply.tokens else None
         trace = replace(made.trace, queries=self.found.queries, left=self.found.left)
-        tokens = self.reply.tokens._asdict() if self.reply.tokens else None
         seconds = {"retrieve": self.seconds, **made.seconds}
         return made.model_copy(
             update={"trace": trace, "tokens": tokens, "seconds": seconds, "notice": self.notice}
         )
+
+
+def uncut(reply: Reply) -> str:
+    """Its text.
+
+    Raises:
+        ReplyUnusable: It ended because it was too long.
+    """
+    if reply.finish == "length":
+        raise ReplyUnusable("the generator's reply was cut: raise its max_tokens")
+    return reply.text
+
+
+def _replies(generator: Generator, works: Sequence[_Work]) -> Sequence[Reply | GeneratorError]:
+    """Several at a time, where the generator can."""
+    requests = [work.asked.request for work in works if work.asked]
+    started = perf_counter()
+    many = getattr(generator, "generate_many", None)
+    replies: Sequence[Reply | GeneratorError] = (
+        many(requests) if many else [_one(generator, request) for request in requests]
+    )
+    for work in works:
+        work.generating = perf_counter() - started
+    return replies
+
+
+def _one(generator: Generator, request: GenerationRequest) -> Reply | GeneratorError:
+    try:
+        return Reply(generator.generate(request))
+    except GeneratorError as problem:
+        return problem
+
+
+async def _awaited(generator: Generator, request: GenerationRequest) -> Reply:
+    if isinstance(generator, StreamingGenerator):
+        return await generator.agenerate(request)
+    return Reply(await to_thread.run_sync(generator.generate, request))
+
+
+async def _streamed(generator: StreamingGenerator, work: _Work) -> AsyncIterator[AnswerSentence]:
+    """The sentences as they come; the whole reply is the work's in the end."""
+    if work.asked is None:
+        return
+    started, text, growing = perf_counter(), "", Growing()
+    async for piece in generator.astream(work.asked.request):
+        text += piece.text
+        for claim in growing.add(piece.text):
+            if sentence := work.asked.sentence(claim):
+                work.shown += 1
+                yield sentence
+        work.reply = Reply(text, piece.finish, piece.tokens)
+    work.generating = perf_counter() - started

@@ -1,5 +1,6 @@
 """Patient scope is a wall: no public method that reads lets anything from outside it through."""
 
+import asyncio
 import inspect
 import os
 from datetime import datetime
@@ -155,6 +156,7 @@ READING = {
     "facets",
 }
 NOT_READING = {
+    "qa_chain",  # what it gives reads: `asked_of_a_chain`
     "open",
     "add",
     "delete_notes",
@@ -207,9 +209,10 @@ def see_nothing_from_outside(ward, scope, given_filters, query, k, mode):
         assert group.patient_id is not None
         for hit in group.hits:
             assert allowed[hit.chunk.chunk_id].patient_id == group.patient_id
-    answer = index.ask(query, **where)
-    assert {c.chunk_id for c in answer.citations} <= set(allowed)
-    assert {hit.chunk.chunk_id for hit in answer.hits} <= set(allowed)
+    for answer in (index.ask(query, **where), *asked_of_a_chain(index, query, where)):
+        assert {c.chunk_id for c in answer.citations} <= set(allowed)
+        assert {hit.chunk.chunk_id for hit in answer.hits} <= set(allowed)
+        assert {name for part in answer.trace.passages for name in part} <= set(allowed)
     assert index.count(**where) == len(allowed)
     for field in ("patient_id", "encounter_id", "note_id", "section"):
         expected = {}
@@ -225,6 +228,17 @@ def see_nothing_from_outside(ward, scope, given_filters, query, k, mode):
     points = {point_id(name): name for name in mine}
     assert {p: c.chunk_id for p, c in index.store.at(list(points), scope=scope).items()} == points
     assert set(index.store.vectors(everything, scope=scope)) == mine
+
+
+def asked_of_a_chain(index, query, where):
+    """By every method of a chain, which names what is asked for besides."""
+    chain = index.qa_chain(settings=Settings(entities=lambda question: ["pain", question[:9]]))
+
+    async def awaited():
+        last = [part async for part in chain.astream(query, **where)][-1]
+        return await chain.aask(query, **where), last
+
+    return [chain.ask(query, **where), *chain.ask_many([query], **where), *asyncio.run(awaited())]
 
 
 def test_every_public_method_is_covered_here():

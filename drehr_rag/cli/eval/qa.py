@@ -22,7 +22,8 @@ from drehr_rag.eval.qa.running import run
 from drehr_rag.eval.qa.sets import open_set
 from drehr_rag.eval.qa.tables import markdown
 from drehr_rag.generators import load_generator
-from drehr_rag.index import PASSAGES, EhrIndex
+from drehr_rag.index import EhrIndex
+from drehr_rag.qa import PASSAGES
 
 
 def command(
