@@ -60,6 +60,7 @@ class _Loop:
         finally:
             call.cancel()  # does nothing to one that is done
             self._calls.discard(call)
+            del call  # its error would hold this frame, and so itself
 
     def _started(self, work: Callable[[], Awaitable[T]]) -> "Future[T]":
         with self._lock:

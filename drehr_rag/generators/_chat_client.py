@@ -153,7 +153,7 @@ class ChatClient:
         """The reply as it is written; the last piece has no text but says why it ended.
 
         Leaving the iterator ends the request, so that the server stops writing; where the moment
-        matters, put `contextlib.aclosing` around it.
+        matters, put `contextlib.aclosing` around it. Until then it counts among those in flight.
 
         Raises:
             GeneratorError: As of `chat`; or the reply breaks off or stalls, and then what has come

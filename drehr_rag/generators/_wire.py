@@ -73,13 +73,16 @@ class Wire:
         Raises:
             GeneratorError: There is none, there are several, or the server does not answer.
         """
-        if self._naming is None or self._naming.done():
+        if self._naming is None:
             self._naming = asyncio.create_task(self._only_model())
         return await asyncio.shield(self._naming)
 
     async def _only_model(self) -> str:
-        async with self.gate:
-            return only_model(await self.asked("models", None), self._url)
+        try:
+            async with self.gate:
+                return only_model(await self.asked("models", None), self._url)
+        finally:
+            self._naming = None  # its error would hold whoever asked
 
     async def asked(self, path: str, body: Mapping[str, Any] | None) -> Any:
         """The answer's JSON.

@@ -1,15 +1,20 @@
 """Answers written by a real vLLM server: a random model, so whatever it says is invented."""
 
+import asyncio
 import json
 import os
+import time
+from contextlib import aclosing
 from copy import deepcopy
 
+import httpx
 import pytest
 from vllm_server import serving, tiny_llama
 
 from drehr_rag import EhrIndex, Patient, ward
-from drehr_rag.errors import GeneratorError
+from drehr_rag.errors import ContextOverflow, GeneratorError, NoSuchModel
 from drehr_rag.generators import load_generator
+from drehr_rag.generators._chat_client import ChatClient
 from drehr_rag.protocols import GenerationRequest
 from drehr_rag.qa.answering import SCHEMA, UNSUPPORTED, _request
 
@@ -77,14 +82,100 @@ def test_nothing_invented_gets_through(url, index):
     assert answer.reason == UNSUPPORTED
 
 
+SECRET = "secret "
+ASKED = [{"role": "user", "content": "Why?"}]
+FREE = {"extra": {"ignore_eos": True}}
+"""This model says its end at random."""
+
+
 def test_a_prompt_that_is_too_long_is_an_error_without_note_text(url):
-    request = GenerationRequest("secret " * 9000, "q", ("p",), SCHEMA)
-    with pytest.raises(GeneratorError, match="answered 400") as error:
+    request = GenerationRequest(SECRET * 9000, "q", ("p",), SCHEMA)
+    with pytest.raises(ContextOverflow, match="answered 400") as error:
         load_generator("openai", url=url).generate(request)
     assert "secret" not in str(error.value)
 
 
+async def test_a_prompt_that_leaves_no_room_for_its_reply(url):
+    """vLLM has other words for this one."""
+    asked = [{"role": "user", "content": SECRET * 1000}]
+    async with ChatClient(url) as client:
+        for call in (client.chat(asked, max_tokens=8000), first_of(client, asked, max_tokens=8000)):
+            with pytest.raises(ContextOverflow, match="longer than the model reads") as error:
+                await call
+            assert "secret" not in str(error.value)
+
+
+async def first_of(client, messages, **options):
+    async with aclosing(client.stream(messages, **options)) as pieces:
+        return await anext(pieces)
+
+
 def test_a_model_that_is_not_served(url):
     request = GenerationRequest("hello", "q", ("p",), SCHEMA)
-    with pytest.raises(GeneratorError, match="answered 404"):
+    with pytest.raises(NoSuchModel, match="answered 404: it has no such model as 'nobody'"):
         load_generator("openai", url=url, model="nobody").generate(request)
+
+
+async def test_a_stream_says_what_the_whole_reply_says(url):
+    async with ChatClient(url) as client:
+        whole = await client.chat(ASKED, max_tokens=50, **FREE)
+        pieces = [piece async for piece in client.stream(ASKED, max_tokens=50, **FREE)]
+        plain = await client.complete("Why?", max_tokens=5, **FREE)
+    assert "".join(piece.text for piece in pieces) == whole.text
+    assert (pieces[-1].finish, pieces[-1].tokens) == (whole.finish, whole.tokens)
+    assert whole.finish == "length" and whole.tokens.completion == 50
+    assert plain.tokens.completion == 5
+
+
+async def test_a_streamed_reply_fits_the_schema(url, index):
+    hits = index.search("heparin", scope=Patient("p08"), k=2)
+    async with load_generator("openai", url=url, max_tokens=4000) as asked:
+        pieces = [piece async for piece in asked.astream(_request("Why?", hits))]
+    assert set(json.loads("".join(piece.text for piece in pieces))) == {"sentences"}
+    assert pieces[-1].finish == "stop" and len(pieces) > 10
+
+
+@pytest.mark.parametrize("how", ["stream", "chat"])
+async def test_who_leaves_stops_the_server(url, how):
+    async with ChatClient(url) as client:
+        if how == "stream":
+            async for _ in client.stream(ASKED, max_tokens=8000, **FREE):
+                break
+        else:
+            task = asyncio.create_task(client.chat(ASKED, max_tokens=8000, **FREE))
+            assert await running(url, 1)
+            task.cancel()
+            await asyncio.wait([task], timeout=60)
+            assert task.cancelled()
+        assert await running(url, 0)
+        assert (await client.chat(ASKED, max_tokens=5, **FREE)).text
+
+
+async def running(url, number, seconds=60):
+    """Whether the server comes to work on so many requests."""
+    end = time.monotonic() + seconds
+    async with httpx.AsyncClient() as client:
+        while time.monotonic() < end:
+            metrics = (await client.get(url.removesuffix("/v1") + "/metrics")).text
+            rows = [r for r in metrics.splitlines() if r.startswith("vllm:num_requests_running")]
+            if rows and sum(float(row.rsplit(" ", 1)[1]) for row in rows) == number:
+                return True
+            await asyncio.sleep(0.02)
+    return False
+
+
+def test_many_at_once(url):
+    requests = [GenerationRequest(f"Why {i}?", "q", ("p",), SMALL) for i in range(20)]
+    with load_generator("openai", url=url, max_tokens=200) as asked:
+        replies = asked.generate_many(requests)
+        alone = asked.generate(requests[7])
+    assert all(json.loads(reply.text)["word"].isalpha() for reply in replies)
+    assert json.loads(alone)["word"].isalpha()
+
+
+SMALL = {
+    "type": "object",
+    "properties": {"word": {"type": "string", "pattern": "^[a-z]{3,9}$"}},
+    "required": ["word"],
+    "additionalProperties": False,
+}

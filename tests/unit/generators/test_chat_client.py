@@ -1,6 +1,7 @@
 """The client of language-model servers against one that streams, stalls, drips and breaks off."""
 
 import asyncio
+import gc
 import json
 import time
 from contextlib import aclosing, suppress
@@ -433,3 +434,13 @@ def test_one_client_in_several_event_loops():
 async def _once(client):
     async with client:
         return (await client.chat(ASKED)).text
+
+
+def test_what_was_not_closed_in_a_loop_goes_with_the_loop():
+    with chat_server(lambda *_: "x") as server:
+        client = ChatClient(server.url)
+        for _ in range(6):
+            assert asyncio.run(client.chat(ASKED)).text == "x"
+        del client
+        gc.collect()
+        assert server.wait_for(lambda s: not s.open)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 from chat_server import USAGE, Refused, Steps, chat_server
@@ -33,6 +34,12 @@ def _loopback(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("drehr_rag.generators._chat_client.pause", lambda *_: 0.0)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_before():
+    gc.collect()
+    assert until(lambda: not threads())
 
 
 def request(prompt="p"):
@@ -162,10 +169,14 @@ def test_a_closed_one_opens_again():
             assert server.wait_for(lambda s: not s.open) and not threads()
 
 
-def test_a_forgotten_one_lets_go():
+@pytest.mark.parametrize("failing", [None, "the model", "the reply"])
+def test_a_forgotten_one_lets_go(failing):
     with chat_server(echo) as server:
+        server.models = [] if failing == "the model" else ["m"]
+        server.say = (lambda *_: 400) if failing == "the reply" else echo
         generator = load_generator("openai", url=server.url)
-        generator.generate(request())
+        with pytest.raises(GeneratorError) if failing else nullcontext():
+            generator.generate(request())
         assert threads()
         del generator
         gc.collect()
