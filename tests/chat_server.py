@@ -1,6 +1,7 @@
 """A server of chat completions on this machine, which says and breaks what a test tells it to."""
 
 import json
+import re
 import select
 import socket
 import threading
@@ -114,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(said, bytes):
             return self._send(200, said)
         if body.get("stream"):
-            return self._steps((*said.split(" "), END))
+            return self._steps((*re.findall(r"\S+\s*", said), END))
         choice = said if isinstance(said, dict) else {"message": {"content": said}}
         reply = {"choices": [choice if chat else {"text": said, "finish_reason": "stop"}]}
         return self._send(200, reply | ({"usage": server.usage} if server.usage else {}))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from drehr_rag.errors import ScopeError, ScopeRequired
 from drehr_rag.index import EhrIndex
+from drehr_rag.qa import Settings
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._payload import point_id

@@ -241,7 +241,7 @@ async def test_a_stream_of_pieces():
     with chat_server(lambda *_: "Gout is common") as server:
         async with ChatClient(server.url) as client:
             pieces = await heard(client, max_tokens=3)
-    assert pieces == [Piece("Gout"), Piece("is"), Piece("common"), Piece("", "stop", TOKENS)]
+    assert pieces == [Piece("Gout "), Piece("is "), Piece("common"), Piece("", "stop", TOKENS)]
     [body] = server.bodies
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
     assert body["max_tokens"] == 3
@@ -342,7 +342,7 @@ async def test_a_slow_reader_is_not_the_servers_fault():
             async for piece in client.stream(ASKED):
                 found.append(piece.text)
                 await asyncio.sleep(0.5)
-    assert found == ["a", "b", "c", ""]
+    assert found == ["a ", "b ", "c", ""]
 
 
 # -- leaving -----------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ async def test_awaited_and_listened_to():
             replies = await asyncio.gather(*(generator.agenerate(request(f"p{i}")) for i in "ab"))
             assert replies == [Reply(f"on p{i}", None, TOKENS, "tiny-chat") for i in "ab"]
             pieces = [piece async for piece in generator.astream(request())]
-            assert pieces == [Piece("on"), Piece("p"), Piece("", "stop", TOKENS)]
+            assert pieces == [Piece("on "), Piece("p"), Piece("", "stop", TOKENS)]
             assert "response_format" in server.bodies[-1]
             server.say = lambda *_: CUT
             with pytest.raises(ReplyUnusable, match="cut its reply at 1024 tokens"):

@@ -221,7 +221,9 @@ def test_the_audit_says_who_asked_what_and_no_words(chain_of, tmp_path):
     text = path.read_text()
     assert "gout" not in text
     assert SECRET not in text
-    AuditLog(path, text=True).record("Why?", AllPatients(reason="r"), answer, caller=None, model="m")
+    AuditLog(path, text=True).record(
+        "Why?", AllPatients(reason="r"), answer, caller=None, model="m"
+    )
     second = json.loads(path.read_text().splitlines()[1])
     assert (second["question"], second["answer"]) == ("Why?", "It is gout.")
 
