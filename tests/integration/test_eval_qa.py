@@ -29,7 +29,7 @@ def store(tmp_path_factory):
 
 def quoting(prompt, _):
     """A language model that quotes the first words of the first passage."""
-    passage = prompt.split("[1] ", 1)[1].split("\n", 1)[1]
+    passage = prompt.split('<passage number="1"', 1)[1].split("\n", 1)[1]
     quote = passage.split("\n")[0]
     return json.dumps({"sentences": [{"text": quote, "passages": [1], "quote": quote}]})
 

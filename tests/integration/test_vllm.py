@@ -16,7 +16,9 @@ from drehr_rag.errors import ContextOverflow, GeneratorError, NoSuchModel
 from drehr_rag.generators import load_generator
 from drehr_rag.generators._chat_client import ChatClient
 from drehr_rag.protocols import GenerationRequest
-from drehr_rag.qa.answering import SCHEMA, UNSUPPORTED, _request
+from drehr_rag.qa.answering import UNSUPPORTED
+from drehr_rag.qa.asking import request, schema
+from drehr_rag.qa.passages import pack
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,12 +48,17 @@ def index():
 @pytest.fixture(autouse=True)
 def short_replies(monkeypatch):
     """Each byte is a token of this model, and it never stops by itself: bound it narrowly."""
-    schema = deepcopy(dict(SCHEMA))
-    sentences = schema["properties"]["sentences"]
-    sentences.update(minItems=1, maxItems=2)
-    for name in ("text", "quote"):
-        sentences["items"]["properties"][name] = {"type": "string", "pattern": "^[a-z ]{5,20}$"}
-    monkeypatch.setattr("drehr_rag.qa.answering.SCHEMA", schema)
+
+    def narrow(passages):
+        made = deepcopy(dict(schema(passages)))
+        sentences = made["properties"]["sentences"]
+        sentences.update(minItems=1, maxItems=2)
+        for name in ("text", "quote"):
+            sentences["items"]["properties"][name] = {"type": "string", "pattern": "^[a-z ]{5,20}$"}
+        made["properties"]["not_in_notes"] = {"type": "boolean", "enum": [False]}
+        return made
+
+    monkeypatch.setattr("drehr_rag.qa.asking.schema", narrow)
 
 
 def generator(url):
@@ -61,12 +68,14 @@ def generator(url):
 def test_a_reply_that_is_cut_says_so(url, index):
     hits = index.search("heparin", scope=Patient("p08"), k=2)
     with pytest.raises(GeneratorError, match="cut its reply at 20 tokens"):
-        load_generator("openai", url=url, max_tokens=20).generate(_request("Why?", hits))
+        load_generator("openai", url=url, max_tokens=20).generate(
+            request("Why?", pack(hits).passages)
+        )
 
 
 def test_the_reply_fits_the_schema(url, index):
     hits = index.search("heparin", scope=Patient("p08"), k=2)
-    reply = generator(url).generate(_request("Why?", hits))
+    reply = generator(url).generate(request("Why?", pack(hits).passages))
     sentences = json.loads(reply)["sentences"]
     assert isinstance(sentences, list)
     for sentence in sentences:
@@ -83,15 +92,21 @@ def test_nothing_invented_gets_through(url, index):
 
 
 SECRET = "secret "
+SMALL = {
+    "type": "object",
+    "properties": {"word": {"type": "string", "pattern": "^[a-z]{3,9}$"}},
+    "required": ["word"],
+    "additionalProperties": False,
+}
 ASKED = [{"role": "user", "content": "Why?"}]
 FREE = {"extra": {"ignore_eos": True}}
 """This model says its end at random."""
 
 
 def test_a_prompt_that_is_too_long_is_an_error_without_note_text(url):
-    request = GenerationRequest(SECRET * 9000, "q", ("p",), SCHEMA)
+    too_long = GenerationRequest(SECRET * 9000, "q", ("p",), SMALL)
     with pytest.raises(ContextOverflow, match="answered 400") as error:
-        load_generator("openai", url=url).generate(request)
+        load_generator("openai", url=url).generate(too_long)
     assert "secret" not in str(error.value)
 
 
@@ -111,9 +126,9 @@ async def first_of(client, messages, **options):
 
 
 def test_a_model_that_is_not_served(url):
-    request = GenerationRequest("hello", "q", ("p",), SCHEMA)
+    hello = GenerationRequest("hello", "q", ("p",), SMALL)
     with pytest.raises(NoSuchModel, match="answered 404: it has no such model as 'nobody'"):
-        load_generator("openai", url=url, model="nobody").generate(request)
+        load_generator("openai", url=url, model="nobody").generate(hello)
 
 
 async def test_a_stream_says_what_the_whole_reply_says(url):
@@ -130,8 +145,8 @@ async def test_a_stream_says_what_the_whole_reply_says(url):
 async def test_a_streamed_reply_fits_the_schema(url, index):
     hits = index.search("heparin", scope=Patient("p08"), k=2)
     async with load_generator("openai", url=url, max_tokens=4000) as asked:
-        pieces = [piece async for piece in asked.astream(_request("Why?", hits))]
-    assert set(json.loads("".join(piece.text for piece in pieces))) == {"sentences"}
+        pieces = [piece async for piece in asked.astream(request("Why?", pack(hits).passages))]
+    assert set(json.loads("".join(piece.text for piece in pieces))) == {"not_in_notes", "sentences"}
     assert pieces[-1].finish == "stop" and len(pieces) > 10
 
 
@@ -171,11 +186,3 @@ def test_many_at_once(url):
         alone = asked.generate(requests[7])
     assert all(json.loads(reply.text)["word"].isalpha() for reply in replies)
     assert json.loads(alone)["word"].isalpha()
-
-
-SMALL = {
-    "type": "object",
-    "properties": {"word": {"type": "string", "pattern": "^[a-z]{3,9}$"}},
-    "required": ["word"],
-    "additionalProperties": False,
-}

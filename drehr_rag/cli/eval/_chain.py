@@ -30,12 +30,13 @@ def chain_of(index: EhrIndex, passages: int, url: str | None, model: str | None)
     """The index asked under each question's patient, with what decides its answers."""
     generator: Any = load_generator("openai", url=url, model=model) if url else None
     facts = index.info()
+    last: Answer | None = None
 
     def ask(question: Question) -> Answer:
-        if generator is not None:
-            generator.tokens = None  # where no passage is found, it is not asked
+        nonlocal last
         scope = Patient(question.patient_id)
-        return index.ask(question.question, scope=scope, generator=generator, passages=passages)
+        last = index.ask(question.question, scope=scope, generator=generator, passages=passages)
+        return last
 
     settings = {
         "generator": generator.model if url else "extractive",
@@ -45,4 +46,4 @@ def chain_of(index: EhrIndex, passages: int, url: str | None, model: str | None)
         "fingerprint": facts["fingerprint"],
         "chunker": facts["chunker"],
     }
-    return Chain(ask, settings, tokens=lambda: generator.tokens if url else None)
+    return Chain(ask, settings, tokens=lambda: last.tokens if last else None)
