@@ -1,6 +1,6 @@
 """What a plug-in of each kind must offer. Nothing here has behaviour."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -434,7 +434,7 @@ class StreamingGenerator(Generator, Protocol):
         """The reply with what it cost; its text is what `generate` returns."""
         ...
 
-    def astream(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+    def astream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         """The reply piece by piece, then one without text that says why it ended."""
         ...
 

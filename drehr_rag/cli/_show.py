@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drehr_rag.types import Answer, Chunk, Citation, Hit, PatientHits
+from drehr_rag.types import Answer, AnswerSentence, Chunk, Citation, Hit, PatientHits
 
 WIDTH = 320
 """Characters of a passage that are shown."""
@@ -98,10 +98,21 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         "abstained": answer.abstained,
         "reason": answer.reason,
         "removed": answer.removed,
-        "sentences": [
-            {"text": s.text, "citations": [_citation_record(c) for c in s.citations]}
-            for s in answer.sentences
-        ],
+        "sentences": [sentence_record(sentence) for sentence in answer.sentences],
+        "confidence": answer.confidence,
+        "trace": asdict(answer.trace),
+        "seconds": dict(answer.seconds),
+        "tokens": None if answer.tokens is None else dict(answer.tokens),
+        "notice": answer.notice,
+    }
+
+
+def sentence_record(sentence: AnswerSentence) -> dict[str, Any]:
+    """A sentence of an answer for programs."""
+    return {
+        "text": sentence.text,
+        "citations": [_citation_record(citation) for citation in sentence.citations],
+        "unsupported": sentence.unsupported,
     }
 
 
@@ -121,18 +132,36 @@ def show_hits(hits: Sequence[Hit], query: str, out: Console) -> None:
 
 def show_answer(answer: Answer, out: Console) -> None:
     """The answer, then what it cites."""
+    numbers: dict[Citation, int] = {}
+    for sentence in answer.sentences:
+        show_sentence(sentence, numbers, out)
+    show_grounds(answer, numbers, out)
+
+
+def show_sentence(sentence: AnswerSentence, numbers: dict[Citation, int], out: Console) -> None:
+    """A sentence with the numbers of its citations; new ones get the next."""
+    for citation in sentence.citations:
+        numbers.setdefault(citation, len(numbers) + 1)
+    marks = "".join(f"[{numbers[c]}]" for c in sentence.citations) or f"[{sentence.unsupported}]"
+    out.print(Text.assemble(plain(sentence.text), (f" {marks}", "cyan")))
+
+
+def show_grounds(answer: Answer, numbers: Mapping[Citation, int], out: Console) -> None:
+    """What the sentences cite, or why there are none; and what the reader should know."""
     if answer.abstained:
         out.print(Text.assemble(("No answer: ", "bold yellow"), answer.reason or ""))
-        return
-    numbers = {citation: n for n, citation in enumerate(answer.citations, 1)}
-    for sentence in answer.sentences:
-        marks = "".join(f"[{numbers[c]}]" for c in sentence.citations)
-        out.print(Text.assemble(plain(sentence.text), (f" {marks}", "cyan")))
-    out.print()
+    elif numbers:
+        out.print()
     for citation, number in numbers.items():
         out.print(Text.assemble((f"[{number}] ", "cyan"), _place(citation)))
         quote = plain(citation.quote)
         out.print(Text.assemble("    ", (f"“{quote}”", "italic")))
+    for one in answer.trace.withheld:
+        place = f"{one.note_id}:{one.start}-{one.end}"
+        why = "reads like an instruction to software and was kept from the generator"
+        out.print(Text.assemble((f"{place} ", "yellow"), why))
+    if answer.notice:
+        out.print(Text(answer.notice, "dim"))
 
 
 def _place(item: Chunk | Citation) -> Text:
@@ -181,7 +210,10 @@ __all__ = [
     "passage",
     "plain",
     "print_json",
+    "sentence_record",
     "show_answer",
+    "show_grounds",
     "show_hits",
+    "show_sentence",
     "told",
 ]

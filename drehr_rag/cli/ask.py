@@ -1,14 +1,28 @@
 """`drehr-rag ask`: an answer from the notes, with citations."""
 
-from typing import Annotated
+import asyncio
+import json as json_text
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Optional
 
 import typer
 
 from drehr_rag.cli import _options as o
-from drehr_rag.cli._show import answer_record, console, print_json, show_answer
+from drehr_rag.cli._show import (
+    answer_record,
+    console,
+    print_json,
+    sentence_record,
+    show_answer,
+    show_grounds,
+    show_sentence,
+)
 from drehr_rag.errors import BadArgument
 from drehr_rag.generators import load_generator
 from drehr_rag.index import EhrIndex
+from drehr_rag.qa import AuditLog, QaChain
+from drehr_rag.types import AnswerSentence, Citation
 
 
 def command(
@@ -27,6 +41,13 @@ def command(
     until: o.Until = None,
     encoder: o.EncoderName = None,
     access: o.AccessOptions = None,
+    audit: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Add a record of the question to this file: who, whose, which chunks."),
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option(help="Each sentence as soon as it is verified (JSON: a line each).")
+    ] = False,
     json: o.Json = False,
 ) -> None:
     """Answer a question; every sentence is cited, or there is no answer.
@@ -40,19 +61,40 @@ def command(
         raise BadArgument("--model goes with --generator-url")
     if generator_url is not None and not generator_url.strip():
         raise BadArgument("--generator-url is empty: leave it out to quote the notes")
-    generator = load_generator("openai", url=generator_url, model=model) if generator_url else None
-    with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
+    narrow = {
+        "scope": scope,
+        "note_type": note_type,
+        "section": section,
+        "since": since,
+        "until": until,
+    }
+    with ExitStack() as stack:
+        generator: Any = None
+        if generator_url:
+            generator = load_generator("openai", url=generator_url, model=model)
+            stack.callback(generator.close)
+        opened = EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False)
+        index = stack.enter_context(opened)
         o.warn_unknown(index, scope)
-        answer = index.ask(
-            question,
-            scope=scope,
-            generator=generator,
-            note_type=note_type,
-            section=section,
-            since=since,
-            until=until,
-        )
-    if json:
-        print_json(answer_record(answer))
-    else:
-        show_answer(answer, console())
+        chain = index.qa_chain(generator, audit=AuditLog(audit) if audit else None)
+        if stream:
+            asyncio.run(_listen(chain, question, narrow, json=json))
+        elif json:
+            print_json(answer_record(chain.ask(question, **narrow)))
+        else:
+            show_answer(chain.ask(question, **narrow), console())
+
+
+async def _listen(chain: QaChain, question: str, narrow: dict[str, Any], *, json: bool) -> None:
+    """Show the sentences as they come, then the whole."""
+    numbers: dict[Citation, int] = {}
+    out = console()
+    async for part in chain.astream(question, **narrow):
+        sentence = isinstance(part, AnswerSentence)
+        if json:
+            record = sentence_record(part) if sentence else answer_record(part)
+            print(json_text.dumps(record, ensure_ascii=False, default=str), flush=True)
+        elif isinstance(part, AnswerSentence):
+            show_sentence(part, numbers, out)
+        else:
+            show_grounds(part, numbers, out)

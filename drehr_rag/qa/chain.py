@@ -1,7 +1,7 @@
 """Question to answer: may it be asked, what is read, what is said, what of it the notes support."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -122,7 +122,7 @@ class QaChain:
     @needs_scope
     async def astream(
         self, question: str, *, scope: Scope, **narrow: Any
-    ) -> AsyncIterator[AnswerSentence | Answer]:
+    ) -> AsyncGenerator[AnswerSentence | Answer, None]:
         """Each sentence as soon as it is verified, then the whole answer.
 
         A generator that cannot stream gives all sentences at once.
@@ -135,8 +135,9 @@ class QaChain:
         with self._recorded(question, scope) as done:
             work = await to_thread.run_sync(self._prepared, question, scope, narrow)
             if work.asked and isinstance(self._generator, StreamingGenerator):
-                async for sentence in _streamed(self._generator, work):
-                    yield sentence
+                async with aclosing(_streamed(self._generator, work)) as sentences:
+                    async for sentence in sentences:
+                        yield sentence
             elif work.asked:
                 work.reply = await _awaited(self._generator, work.asked.request)
             answer = done(work.answer())
@@ -289,16 +290,19 @@ async def _awaited(generator: Generator, request: GenerationRequest) -> Reply:
     return Reply(await to_thread.run_sync(generator.generate, request))
 
 
-async def _streamed(generator: StreamingGenerator, work: _Work) -> AsyncIterator[AnswerSentence]:
+async def _streamed(
+    generator: StreamingGenerator, work: _Work
+) -> AsyncGenerator[AnswerSentence, None]:
     """The sentences as they come; the whole reply is the work's in the end."""
     if work.asked is None:
         return
     started, text, growing = perf_counter(), "", Growing()
-    async for piece in generator.astream(work.asked.request):
-        text += piece.text
-        for claim in growing.add(piece.text):
-            if sentence := work.asked.sentence(claim):
-                work.shown += 1
-                yield sentence
-        work.reply = Reply(text, piece.finish, piece.tokens)
+    async with aclosing(generator.astream(work.asked.request)) as pieces:  # left early, it ends
+        async for piece in pieces:
+            text += piece.text
+            for claim in growing.add(piece.text):
+                if sentence := work.asked.sentence(claim):
+                    work.shown += 1
+                    yield sentence
+            work.reply = Reply(text, piece.finish, piece.tokens)
     work.generating = perf_counter() - started

@@ -210,10 +210,7 @@ def see_nothing_from_outside(ward, scope, given_filters, query, k, mode):
         assert group.patient_id is not None
         for hit in group.hits:
             assert allowed[hit.chunk.chunk_id].patient_id == group.patient_id
-    for answer in (index.ask(query, **where), *asked_of_a_chain(index, query, where)):
-        assert {c.chunk_id for c in answer.citations} <= set(allowed)
-        assert {hit.chunk.chunk_id for hit in answer.hits} <= set(allowed)
-        assert {name for part in answer.trace.passages for name in part} <= set(allowed)
+    answers_from_inside([index.ask(query, **where)], allowed)
     assert index.count(**where) == len(allowed)
     for field in ("patient_id", "encounter_id", "note_id", "section"):
         expected = {}
@@ -229,6 +226,22 @@ def see_nothing_from_outside(ward, scope, given_filters, query, k, mode):
     points = {point_id(name): name for name in mine}
     assert {p: c.chunk_id for p, c in index.store.at(list(points), scope=scope).items()} == points
     assert set(index.store.vectors(everything, scope=scope)) == mine
+
+
+def answers_from_inside(answers, allowed):
+    for answer in answers:
+        assert {c.chunk_id for c in answer.citations} <= set(allowed)
+        assert {hit.chunk.chunk_id for hit in answer.hits} <= set(allowed)
+        assert {name for part in answer.trace.passages for name in part} <= set(allowed)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.sampled_from(SEEDS), scope=scopes, given_filters=filters, query=queries)
+def test_no_answer_of_a_chain_comes_from_outside(wards, seed, scope, given_filters, query):
+    ward = wards[seed]
+    allowed = [c.chunk_id for c in ward.chunks if may_be_seen(c, scope, given_filters)]
+    where = {"scope": scope, **given_filters}
+    answers_from_inside(asked_of_a_chain(ward.index, query, where), allowed)
 
 
 def asked_of_a_chain(index, query, where):
