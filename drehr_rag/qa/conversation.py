@@ -10,12 +10,12 @@ from typing import Any
 
 from anyio import to_thread
 
-from drehr_rag._arguments import check_words, positive
+from drehr_rag._arguments import HOW, check_words, positive
 from drehr_rag.errors import ScopeRequired
 from drehr_rag.protocols import GenerationRequest, Generator
 from drehr_rag.qa.asking import escaped
 from drehr_rag.qa.chain import QaChain
-from drehr_rag.types import AllPatients, Answer, AnswerSentence, Cohort, Encounter, Patient, Scope
+from drehr_rag.types import Answer, AnswerSentence, Scope
 
 TURNS = 6
 """Questions with their answers that a rewriting sees."""
@@ -55,8 +55,8 @@ class Conversation:
         turns: int = TURNS,
     ) -> None:
         """Nothing was said yet."""
-        if not isinstance(scope, Patient | Encounter | Cohort | AllPatients):
-            raise ScopeRequired("say whose notes the conversation is about")
+        if not isinstance(scope, Scope):
+            raise ScopeRequired(HOW)
         self._chain, self._generator, self._scope = chain, generator, scope
         self._said: deque[tuple[str, str]] = deque(maxlen=positive(turns, "turns"))
 

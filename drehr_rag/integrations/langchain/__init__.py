@@ -1,4 +1,4 @@
-"""DR.EHR in LangChain: embeddings, vector store, retriever, tool, splitter, loaders."""
+"""DR.EHR in LangChain: embeddings, vector store, retriever, tool, answers, splitter, loaders."""
 
 from drehr_rag._extras import require
 
@@ -6,6 +6,7 @@ require("langchain_core", extra="langchain")
 
 from drehr_rag.integrations.langchain.embeddings import DrEhrEmbeddings  # noqa: E402
 from drehr_rag.integrations.langchain.loader import EhrNoteLoader  # noqa: E402
+from drehr_rag.integrations.langchain.qa_chain import EhrQaChain, ehr_qa_chain  # noqa: E402
 from drehr_rag.integrations.langchain.qdrant_loader import QdrantCollectionLoader  # noqa: E402
 from drehr_rag.integrations.langchain.retriever import DrEhrRetriever  # noqa: E402
 from drehr_rag.integrations.langchain.splitter import DrEhrTextSplitter  # noqa: E402
@@ -17,5 +18,7 @@ __all__ = [
     "DrEhrTextSplitter",
     "DrEhrVectorStore",
     "EhrNoteLoader",
+    "EhrQaChain",
     "QdrantCollectionLoader",
+    "ehr_qa_chain",
 ]

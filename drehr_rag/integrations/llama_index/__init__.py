@@ -6,6 +6,7 @@ require("llama_index.core", extra="llama-index")
 
 from drehr_rag.integrations.llama_index.embedding import DrEhrEmbedding  # noqa: E402
 from drehr_rag.integrations.llama_index.node_parser import DrEhrNodeParser  # noqa: E402
+from drehr_rag.integrations.llama_index.query_engine import EhrQueryEngine  # noqa: E402
 from drehr_rag.integrations.llama_index.reader import EhrNoteReader  # noqa: E402
 from drehr_rag.integrations.llama_index.retriever import DrEhrRetriever, PatientNodes  # noqa: E402
 from drehr_rag.integrations.llama_index.vector_store import DrEhrVectorStore  # noqa: E402
@@ -16,5 +17,6 @@ __all__ = [
     "DrEhrRetriever",
     "DrEhrVectorStore",
     "EhrNoteReader",
+    "EhrQueryEngine",
     "PatientNodes",
 ]
