@@ -85,6 +85,8 @@ def test_there_are_snippets():
 
 SHOWN = {
     "answer_with_citations": r"→ STOPPED: enox.*\n    p08-n5 stopped [\d ]+\n    True\n.*no answer",
+    "clinical_chatbot_langchain": r"^  STOPPED: .* \[p08-n5:\d+-\d+\]\n\? .*\n  No answer: ",
+    "clinical_chatbot_llama_index": r"^  STOPPED: .*\n    p08-n5 stopped “S.*\n\? .*\n  the notes",
     "find_patients_for_a_trial": r"(p\d\d \d\.\d\d p\d\d-n\d .+\n){5}\{'admission note': \d+",
     "langchain_rag_agent": r"^tool: \[1\] [\s\S]*(^    p08 p08-n\d_.*\n){3}ai: .*\[2\]\.$",
     "langchain_two_step_chain": r"^\d+ passages\n(^    p01 .+\n){3}Apixaban, 5 mg",
@@ -99,6 +101,7 @@ PLACE = re.compile(r"^ +(?:\d\.\d\d )?(p\d\d)\b", re.MULTILINE)
 
 OWNERS = {
     "answer_with_citations": {"p08"},
+    "clinical_chatbot_llama_index": {"p08"},
     "langchain_rag_agent": {"p08"},
     "langchain_two_step_chain": {"p01"},
     "llama_index_chat": {"p08"},
