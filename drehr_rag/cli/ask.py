@@ -61,7 +61,7 @@ def command(
         raise BadArgument("--model goes with --generator-url")
     if generator_url is not None and not generator_url.strip():
         raise BadArgument("--generator-url is empty: leave it out to quote the notes")
-    narrow = {
+    narrow: dict[str, Any] = {
         "scope": scope,
         "note_type": note_type,
         "section": section,
@@ -90,11 +90,11 @@ async def _listen(chain: QaChain, question: str, narrow: dict[str, Any], *, json
     numbers: dict[Citation, int] = {}
     out = console()
     async for part in chain.astream(question, **narrow):
-        sentence = isinstance(part, AnswerSentence)
-        if json:
-            record = sentence_record(part) if sentence else answer_record(part)
-            print(json_text.dumps(record, ensure_ascii=False, default=str), flush=True)
-        elif isinstance(part, AnswerSentence):
-            show_sentence(part, numbers, out)
+        if isinstance(part, AnswerSentence):
+            _line(sentence_record(part)) if json else show_sentence(part, numbers, out)
         else:
-            show_grounds(part, numbers, out)
+            _line(answer_record(part)) if json else show_grounds(part, numbers, out)
+
+
+def _line(record: dict[str, Any]) -> None:
+    print(json_text.dumps(record, ensure_ascii=False, default=str), flush=True)

@@ -81,8 +81,11 @@ class EhrQaChain(Runnable[Asked, Answer]):
             TracingRefused: Hosted tracing is on.
         """
         narrow = self._narrowed(config, kwargs)
-        return self._call_with_config(lambda asked: self._chain.ask(asked, **narrow),
-                                      _question(input), config)  # fmt: skip
+
+        def ask(asked: Asked) -> Answer:
+            return self._chain.ask(_question(asked), **narrow)
+
+        return self._call_with_config(ask, input, config)
 
     async def ainvoke(
         self, input: Asked, config: RunnableConfig | None = None, **kwargs: Any
@@ -90,10 +93,10 @@ class EhrQaChain(Runnable[Asked, Answer]):
         """As `invoke`; the event loop is never blocked."""
         narrow = self._narrowed(config, kwargs)
 
-        async def ask(question: str) -> Answer:
-            return await self._chain.aask(question, **narrow)
+        async def ask(asked: Asked) -> Answer:
+            return await self._chain.aask(_question(asked), **narrow)
 
-        return await self._acall_with_config(ask, _question(input), config)
+        return await self._acall_with_config(ask, input, config)
 
     async def astream(  # type: ignore[override]  # sentences come before the answer
         self, input: Asked, config: RunnableConfig | None = None, **kwargs: Any

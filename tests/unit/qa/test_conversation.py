@@ -33,7 +33,7 @@ class Model:
         if "question" in request.schema["properties"]:
             self.prompts.append(request.prompt)
             return self.rewritten
-        quote = request.passages[0][:20]
+        quote = request.passages[0].split(".")[0]
         claim = {"text": "Allopurinol.", "passages": [1], "quote": quote}
         return json.dumps({"not_in_notes": False, "sentences": [claim]})
 

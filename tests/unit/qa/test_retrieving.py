@@ -43,7 +43,7 @@ def test_every_entity_has_its_best_hit_among_the_first():
     assert found.queries == ("q", "gout", "ckd")
     assert ids(found)[0] == "a"
     assert set(ids(found)[:3]) == {"a", "g", "j"}
-    assert (len(found.hits), found.left) == (4, 7)
+    assert (len(found.hits), found.left) == (4, 6)
 
 
 @pytest.mark.parametrize(
