@@ -1,6 +1,6 @@
 """LlamaIndex's ways of writing notes and asking for them: ours, and the stock integration's."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
+from llama_index.core.node_parser import TextSplitter
+from llama_index.core.schema import Document, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 from qdrant_client import QdrantClient
 
@@ -67,19 +68,19 @@ class Nothing(BaseRetriever):
         return self._nodes
 
 
-class Made(TransformComponent):
-    """Gives the nodes that it was given beforehand."""
+class Known(TextSplitter):
+    """A stock splitter that knows where to cut: all else is LlamaIndex's own work."""
 
-    _nodes: Sequence[BaseNode] = PrivateAttr()
+    _pieces: Mapping[str, list[str]] = PrivateAttr()
 
-    def __init__(self, nodes: Sequence[BaseNode]) -> None:
-        """Keep them."""
+    def __init__(self, pieces: Mapping[str, list[str]]) -> None:
+        """Keep the pieces of each text."""
         super().__init__()
-        self._nodes = nodes
+        self._pieces = pieces
 
-    def __call__(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:
-        """Those of the beginning."""
-        return self._nodes
+    def split_text(self, text: str) -> list[str]:
+        """Those of the text."""
+        return self._pieces[text]
 
 
 class OneVector(BaseEmbedding):
@@ -118,16 +119,23 @@ class LlamaIndex:
             return len(pipeline.run(documents=EhrNoteReader().load_data(file)))
 
     def own(self, file: Path, encoder: Encoder) -> Callable[[Path], int]:
-        """A pipeline with nodes and vectors made beforehand, and no store."""
-        documents = EhrNoteReader().load_data(file)
-        nodes = DrEhrNodeParser(encoder=encoder)(documents)
+        """A pipeline of stock parts that know pieces and vectors beforehand, without a store."""
+        rows = [
+            {"id_": one.id_, "text": one.text, "metadata": one.metadata}
+            for one in EhrNoteReader().load_data(file)
+        ]
+        pieces: dict[str, list[str]] = {row["text"]: [] for row in rows}
+        texts = {row["id_"]: row["text"] for row in rows}
+        parser = DrEhrNodeParser(encoder=encoder)
+        for node in parser([Document(**row) for row in rows]):
+            pieces[texts[node.ref_doc_id]].append(node.get_content())
         batch = DrEhrEmbedding(encoder=encoder).embed_batch_size
         vector = [1.0] * encoder.fingerprint.dimension
 
         def run(place: Path) -> int:
             embedding = OneVector(vector=vector, embed_batch_size=batch)
-            pipeline = IngestionPipeline(transformations=[Made(nodes), embedding])
-            return len(pipeline.run(documents=documents))
+            pipeline = IngestionPipeline(transformations=[Known(pieces), embedding])
+            return len(pipeline.run(documents=[Document(**row) for row in rows]))
 
         return run
 
