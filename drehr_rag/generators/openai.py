@@ -88,6 +88,11 @@ class OpenAIGenerator:
         """
         return self._client.model or self._background.call(self._client.model_name)
 
+    @property
+    def name(self) -> str:
+        """The model's name as far as it is known, else the address; nobody is asked."""
+        return self._client.model or self._client.url
+
     def generate(self, request: GenerationRequest) -> str:
         """The reply's text.
 

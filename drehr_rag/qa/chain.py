@@ -193,7 +193,7 @@ class QaChain:
 
     def _record(self, question: str, scope: Scope, outcome: Answer | BaseException) -> None:
         if self._audit:
-            model = getattr(self._generator, "model", None) or type(self._generator).__name__
+            model = getattr(self._generator, "name", None) or type(self._generator).__name__
             self._audit.record(question, scope, outcome, caller=self._caller, model=model)
 
     def _check(self, question: str, scope: Scope) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from drehr_rag.errors import ReplyUnusable
 
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
-_BEGIN = re.compile(r'"sentences"\s*:\s*\[')
+_BEGIN = re.compile(r'"not_in_notes"\s*:\s*false\s*,\s*"sentences"\s*:\s*\[')
 _NEXT = re.compile(r"\s*,?\s*")
 
 
@@ -55,7 +55,10 @@ def claims_of(reply: str) -> Claims:
 
 
 class Growing:
-    """Claims of a reply that is still being written, each as soon as it is closed."""
+    """Claims of a reply that is still being written, each as soon as it is closed.
+
+    Only of one in the schema's order, which says first that the notes tell; all others wait.
+    """
 
     def __init__(self) -> None:
         """Nothing has come yet."""

@@ -10,7 +10,7 @@ from drehr_rag._registry import names
 from drehr_rag.cli._show import passage
 from drehr_rag.notes.readers import read_notes
 
-COMMANDS = "ask delete demo eval index info kg search store train ward".split()
+COMMANDS = "ask chat delete demo eval index info kg search store train ward".split()
 GROUPS = ["eval", "kg", "store", "train"]
 STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
 
@@ -178,6 +178,38 @@ def test_ask_cites_or_abstains(run, store):
             assert raw[c["note_id"]][c["start"] : c["end"]] == c["quote"]
     code, out, _ = run("ask", "Does the patient have glaucoma?", *patient)
     assert code == 0 and out.startswith("No answer: ")
+
+
+def test_ask_streams_the_same_answer(run, store):
+    question = ("ask", "Why was enoxaparin stopped?", "--store", store, "--patient", "p08")
+    assert run(*question, "--stream")[1] == run(*question)[1]
+    *sentences, answer = map(json.loads, run(*question, "--stream", "--json")[1].splitlines())
+    whole = json.loads(run(*question, "--json")[1])
+    assert sentences == whole["sentences"]
+    assert {**answer, "seconds": None} == {**whole, "seconds": None}
+
+
+def test_ask_records_who_looked_at_what(run, store, tmp_path):
+    audit = tmp_path / "audit.jsonl"
+    question = ("ask", "Why was enoxaparin stopped?", "--store", store)
+    for patient in ("p08", "p01"):
+        assert run(*question, "--patient", patient, "--audit", audit)[0] == 0
+    scopes = [json.loads(line)["scope"]["patient_id"] for line in audit.read_text().splitlines()]
+    assert scopes == ["p08", "p01"]
+    code, _, err = run(*question, "--patient", "p08", "--audit", tmp_path)
+    assert code == 2 and "cannot be written" in err
+
+
+def test_chat_answers_line_after_line(run, store, monkeypatch):
+    lines = iter(["Why was enoxaparin stopped?", "", "Does he have glaucoma?", "exit", "never"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    code, out, _ = run("chat", "--store", store, "--patient", "p08")
+    assert code == 0
+    assert out.startswith("STOPPED: enoxaparin (reaction above). [1]\n")
+    assert out.count("No answer: ") == 1
+    assert next(lines) == "never"
+    code, _, err = run("chat", "--store", store)
+    assert code == 2 and "--patient" in err
 
 
 @pytest.mark.parametrize(

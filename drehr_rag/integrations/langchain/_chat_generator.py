@@ -23,7 +23,7 @@ class ChatModelGenerator:
     def __init__(self, model: BaseChatModel, *, structured: bool = False) -> None:
         """Keep it."""
         self._model, self._structured = model, structured
-        self.model = str(getattr(model, "model_name", None) or type(model).__name__)
+        self.name = str(getattr(model, "model_name", None) or type(model).__name__)
 
     def generate(self, request: GenerationRequest) -> str:
         """The reply's text.

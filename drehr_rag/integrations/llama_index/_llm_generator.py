@@ -19,7 +19,7 @@ class LlmGenerator:
     def __init__(self, llm: LLM) -> None:
         """Keep it."""
         self._llm = llm
-        self.model = llm.metadata.model_name
+        self.name = llm.metadata.model_name
 
     def generate(self, request: GenerationRequest) -> str:
         """The reply's text.
@@ -37,7 +37,7 @@ class LlmGenerator:
             GeneratorError: The LLM failed.
         """
         with _failures():
-            return Reply((await self._llm.acomplete(request.prompt)).text, model=self.model)
+            return Reply((await self._llm.acomplete(request.prompt)).text, model=self.name)
 
     async def astream(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         """The reply as it is written.

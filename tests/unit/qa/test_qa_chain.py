@@ -115,6 +115,23 @@ def test_sentences_come_before_the_reply_is_whole(chain_of, server):
     assert [type(part) for part in seen] == [AnswerSentence]
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        said(GOUT).replace("false", "true"),
+        json.dumps({"sentences": json.loads(said(GOUT))["sentences"], "not_in_notes": True}),
+    ],
+)
+def test_what_the_model_takes_back_is_never_shown(chain_of, server, reply):
+    server.say = lambda *_: reply
+
+    async def listen():
+        return [part async for part in chain_of().astream("gout", scope=P1)]
+
+    (answer,) = asyncio.run(listen())
+    assert answer.abstained
+
+
 def test_a_stream_that_breaks_off_is_an_error_after_what_had_come(chain_of, server, tmp_path):
     whole = said(GOUT, ("Allopurinol.", "Allopurinol 300 mg"))
     server.say = lambda *_: Steps(whole[: whole.index("}, {") + 2], None)
@@ -127,7 +144,7 @@ def test_a_stream_that_breaks_off_is_an_error_after_what_had_come(chain_of, serv
 
     with pytest.raises(GeneratorError):
         asyncio.run(listen())
-    assert all(isinstance(part, AnswerSentence) for part in seen)
+    assert [type(part) for part in seen] == [AnswerSentence]
     assert json.loads(audit.read_text())["error"]
 
 
