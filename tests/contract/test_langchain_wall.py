@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_classic.memory import VectorStoreRetrieverMemory
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import ValidationError
 from qdrant_client import QdrantClient
@@ -21,7 +21,12 @@ from qdrant_client.models import Distance, PointStruct, VectorParams
 from drehr_rag import AllPatients, Cohort, EhrIndex, Encounter, Patient
 from drehr_rag.errors import BadArgument, ScopeError, ScopeRequired
 from drehr_rag.integrations import langchain
-from drehr_rag.integrations.langchain import DrEhrEmbeddings, DrEhrRetriever, DrEhrVectorStore
+from drehr_rag.integrations.langchain import (
+    DrEhrEmbeddings,
+    DrEhrRetriever,
+    DrEhrVectorStore,
+    EhrQaChain,
+)
 from drehr_rag.integrations.langchain.store_retriever import DrEhrVectorStoreRetriever
 from drehr_rag.testing import HashEncoder
 
@@ -418,6 +423,34 @@ READS_NO_STORE = {
 """Classes that hold no index: there is no scope to leave."""
 
 
+def answered(how, chain, config, given):
+    """By one of a chain's ways to answer."""
+    if how in ("stream", "invoke"):
+        return list(chain.stream("heart", config, **given))[-1] if how == "stream" else (
+            chain.invoke("heart", config, **given))  # fmt: skip
+
+    async def streamed():
+        return [part async for part in chain.astream("heart", config, **given)][-1]
+
+    return asyncio.run(streamed() if how == "astream" else chain.ainvoke("heart", config, **given))
+
+
+@FEW
+@given(how=st.sampled_from(["invoke", "ainvoke", "stream", "astream"]), field=maybe,
+       configurable=configurables, call=maybe, narrowing=filters)  # fmt: skip
+def test_no_answer_comes_from_outside(index, how, field, configurable, call, narrowing):
+    filled(index)
+    chain = langchain.ehr_qa_chain(index, scope=field)
+    config = None if configurable is None else {"configurable": configurable}
+    given = {**narrowing, **({} if call is None else {"scope": call})}
+    try:
+        answer = answered(how, chain, config, given)
+    except (ScopeError, ScopeRequired, BadArgument):
+        return
+    seen = {hit.chunk.chunk_id for hit in answer.hits} | {c.chunk_id for c in answer.citations}
+    assert seen <= allowed(field, scope_of(configurable), call)
+
+
 def public(kind, *, base=object):
     """Names of a class that its base has not, or that it writes anew."""
     written = {n for one in kind.__mro__ if one.__module__.startswith("drehr") for n in vars(one)}
@@ -428,7 +461,9 @@ def public(kind, *, base=object):
 def test_every_public_method_is_covered_here():
     """A new one must be tried against the wall too, LangChain's own among them."""
     assert {getattr(langchain, name) for name in langchain.__all__} == {
-        *READS_NO_STORE, DrEhrRetriever, DrEhrVectorStore}  # fmt: skip
+        *READS_NO_STORE, DrEhrRetriever, DrEhrVectorStore,
+        EhrQaChain, langchain.ehr_qa_chain}  # fmt: skip
+    assert public(EhrQaChain, base=Runnable) == {"invoke", "ainvoke", "stream", "astream"}
     twins = {twin for names in TRIED.values() for twin in names}
     assert public(DrEhrVectorStore) == {*TRIED, *twins, *MADE, "embeddings"}
     assert public(DrEhrRetriever, base=BaseRetriever) == {"invoke", "ainvoke", "as_tool"}

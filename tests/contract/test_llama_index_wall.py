@@ -40,7 +40,12 @@ from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, PointStruct, VectorParams
 
 from drehr_rag.errors import DrehrError
-from drehr_rag.integrations.llama_index import DrEhrEmbedding, DrEhrRetriever, DrEhrVectorStore
+from drehr_rag.integrations.llama_index import (
+    DrEhrEmbedding,
+    DrEhrRetriever,
+    DrEhrVectorStore,
+    EhrQueryEngine,
+)
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import AllPatients, Cohort, Encounter, Patient
 
@@ -496,6 +501,22 @@ NEITHER = {
 }
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(scope=scopes, narrower=scopes, words=st.sampled_from(WORDS), twin=st.booleans())
+def test_no_answer_comes_from_outside(ward, scope, narrower, words, twin):
+    engine = EhrQueryEngine(ward.index, scope=scope)
+    for wanted in (None, narrower):
+        try:
+            one = engine if wanted is None else engine.with_scope(wanted)
+        except DrehrError:
+            continue
+        response = asyncio.run(one.aquery(words)) if twin else one.query(words)
+        seen = {node.node_id for node in response.source_nodes}
+        seen |= {citation.chunk_id for citation in response.metadata["answer"].citations}
+        assert all(inside(BY_ID[name], scope) for name in seen)
+        assert wanted is None or all(inside(BY_ID[name], wanted) for name in seen)
+
+
 def test_every_public_method_is_covered_here():
     """A new one must be tried against the wall too."""
     own = {name for name in vars(DrEhrVectorStore) if not name.startswith(("_", "model_"))}
@@ -503,3 +524,7 @@ def test_every_public_method_is_covered_here():
     assert own == PUBLIC | NEITHER
     own = {name for name in vars(DrEhrRetriever) if not name.startswith("_")}
     assert own == {"scope", "with_scope", "retrieve_grouped", "aretrieve_grouped"}
+    assert {name for name in vars(EhrQueryEngine) if not name.startswith("_")} == {
+        "scope",
+        "with_scope",
+    }
