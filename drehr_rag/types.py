@@ -333,8 +333,9 @@ class Answer(BaseModel):
 
     @property
     def text(self) -> str:
-        """The answer's sentences in one string; empty if it abstained."""
-        return " ".join(" ".join(sentence.text.split()) for sentence in self.sentences)
+        """The supported sentences in one string; empty if it abstained."""
+        supported = (one.text for one in self.sentences if one.unsupported is None)
+        return " ".join(" ".join(text.split()) for text in supported)
 
     @property
     def citations(self) -> tuple[Citation, ...]:

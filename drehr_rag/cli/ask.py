@@ -2,7 +2,7 @@
 
 import asyncio
 import json as json_text
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -89,11 +89,12 @@ async def _listen(chain: QaChain, question: str, narrow: dict[str, Any], *, json
     """Show the sentences as they come, then the whole."""
     numbers: dict[Citation, int] = {}
     out = console()
-    async for part in chain.astream(question, **narrow):
-        if isinstance(part, AnswerSentence):
-            _line(sentence_record(part)) if json else show_sentence(part, numbers, out)
-        else:
-            _line(answer_record(part)) if json else show_grounds(part, numbers, out)
+    async with aclosing(chain.astream(question, **narrow)) as parts:
+        async for part in parts:
+            if isinstance(part, AnswerSentence):
+                _line(sentence_record(part)) if json else show_sentence(part, numbers, out)
+            else:
+                _line(answer_record(part)) if json else show_grounds(part, numbers, out)
 
 
 def _line(record: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from drehr_rag.cli import _options as o
-from drehr_rag.cli._show import console, show_answer
+from drehr_rag.cli._show import console, plain, show_answer
 from drehr_rag.errors import BadArgument, DrehrError
 from drehr_rag.generators import load_generator
 from drehr_rag.index import EhrIndex
@@ -41,6 +41,8 @@ def command(
     scope = o.scope_of(patient, encounter, None, False, None)
     if model is not None and not generator_url:
         raise BadArgument("--model goes with --generator-url")
+    if generator_url is not None and not generator_url.strip():
+        raise BadArgument("--generator-url is empty: leave it out to quote the notes")
     with ExitStack() as stack:
         generator: Any = None
         if generator_url:
@@ -64,7 +66,7 @@ def _talk(conversation: Conversation) -> None:
             out.print(f"{problem}", style="red", markup=False)
             continue
         if answer.question != line:
-            out.print(f"({answer.question})", style="dim", markup=False)
+            out.print(f"({plain(answer.question)})", style="dim", markup=False)
         show_answer(answer, out)
 
 

@@ -14,7 +14,7 @@ _ABBREVIATIONS = frozenset(
     "p.o p.r.n i.v i.m a.m p.m m.d d.o ph.d r.n h.s p.r s.c s.l subq mg ml kg cm mm".split()
 )
 _MAY_END = frozenset("p.r.n b.i.d t.i.d q.i.d q.d q.h.s a.m p.m mg ml kg cm mm".split())
-_STOP = re.compile(r"[.!?]+[\"')\]]*(?=\s)|\n")
+_STOP = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+(?=\s)|\n")
 _ITEM = re.compile(r"[ \t]*(?:[-*•+][ \t]|\d{1,2}[.)][ \t]|[A-Za-z][)][ \t]|#)")
 _WRAPPED = 60
 """A line shorter than this was ended by its writer, not by a margin (MIMIC wraps near 80)."""

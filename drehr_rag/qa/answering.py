@@ -110,11 +110,11 @@ class Asked:
         return Answer(
             question=self.question,
             sentences=kept,
-            abstained=not kept,
-            reason=None if kept else UNSUPPORTED if self._refused else NOT_IN_NOTES,
+            abstained=not supported,
+            reason=None if supported else UNSUPPORTED if self._refused else NOT_IN_NOTES,
             removed=refused if self.unsupported == "remove" else 0,
-            hits=tuple(self.hits),
-            confidence=supported / (supported + refused) if kept else None,
+            hits=self.read(),
+            confidence=supported / (supported + refused) if supported else None,
             trace=self._trace(),
             seconds={
                 "pack": self.packing_seconds,
@@ -122,6 +122,11 @@ class Asked:
                 "verify": perf_counter() - started,
             },
         )
+
+    def read(self) -> tuple[Hit, ...]:
+        """The hits that the passages are made of, in their order."""
+        read = {part.chunk_id for passage in self.packed.passages for part in passage.parts}
+        return tuple(hit for hit in self.hits if hit.chunk.chunk_id in read)
 
     def _trace(self) -> Trace:
         passages = self.packed.passages

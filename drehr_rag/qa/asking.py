@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from drehr_rag.protocols import GenerationRequest
+from drehr_rag.qa.instructions import instructions
 from drehr_rag.qa.passages import Passage
 from drehr_rag.types import Chunk
 
@@ -70,7 +71,8 @@ def _heading(chunk: Chunk, *, several: bool) -> str:
     """Type, date, section; with several patients also whose note it is, lest they be mixed up."""
     whose = f"patient {chunk.patient_id}" if several else None
     written = chunk.written_at.date().isoformat() if chunk.written_at else None
-    known = [part for part in (whose, chunk.note_type, written, chunk.section) if part]
+    told = [part for part in (chunk.note_type, chunk.section) if part and not instructions(part)]
+    known = [part for part in (whose, written, *told) if part]
     return escaped(", ".join(known)).replace('"', "'").replace("\n", " ")
 
 

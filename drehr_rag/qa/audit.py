@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -11,11 +12,11 @@ from typing import Any
 
 from drehr_rag import __version__
 from drehr_rag.errors import BadArgument
-from drehr_rag.types import AllPatients, Answer, Cohort, Scope
+from drehr_rag.types import AllPatients, Answer, Cohort, Hit, Scope
 
 
 class AuditLog:
-    """JSON Lines, readable by its owner alone: one line a question, before its answer is seen.
+    """JSON Lines, readable by its owner alone: one line a question, when its answer is whole.
 
     Args:
         path: Added to; made if it is not there.
@@ -39,8 +40,9 @@ class AuditLog:
         *,
         caller: str | None,
         model: str,
+        read: Sequence[Hit] = (),
     ) -> None:
-        """Write who asked what, and what came of it.
+        """Write who asked what, what was read, and what came of it.
 
         Raises:
             BadArgument: The file cannot be written any more.
@@ -52,6 +54,7 @@ class AuditLog:
             "question_sha256": sha256(question.encode(errors="replace")).hexdigest(),
             "model": model,
             "drehr_rag": __version__,
+            "chunk_ids": [hit.chunk.chunk_id for hit in read],
         }
         if self._text:
             line["question"] = question
@@ -64,8 +67,13 @@ class AuditLog:
     def _write(self, line: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         try:
-            with self._lock, os.fdopen(os.open(self._path, flags, 0o600), "a") as file:
-                file.write(line)
+            file = os.open(self._path, flags, 0o600)
+            try:
+                with self._lock:
+                    os.fchmod(file, 0o600)
+                    os.write(file, line.encode())  # whole: another process adds lines too
+            finally:
+                os.close(file)
         except OSError as problem:
             raise BadArgument(
                 f"the audit record {self._path} cannot be written: {problem.strerror}"
@@ -78,7 +86,6 @@ def _outcome(answer: Answer) -> dict[str, Any]:
         "reason": answer.reason,
         "sentences": len(answer.sentences),
         "removed": answer.removed,
-        "chunk_ids": [hit.chunk.chunk_id for hit in answer.hits],
         "cited": list(dict.fromkeys(citation.chunk_id for citation in answer.citations)),
         "seconds": dict(answer.seconds),
         "tokens": None if answer.tokens is None else dict(answer.tokens),

@@ -1,15 +1,22 @@
 """Question to answer: may it be asked, what is read, what is said, what of it the notes support."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from anyio import to_thread
 
-from drehr_rag._arguments import check_list, check_words, needs_scope, positive
-from drehr_rag.errors import BadArgument, GeneratorError, NotAllowed, ReplyUnusable
+from drehr_rag._arguments import HOW, check_list, check_words, needs_scope, positive
+from drehr_rag.errors import (
+    BadArgument,
+    GeneratorError,
+    NotAllowed,
+    ReplyUnusable,
+    ScopeRequired,
+)
 from drehr_rag.protocols import GenerationRequest, Generator, Reply, StreamingGenerator
 from drehr_rag.qa.answering import NOTHING_FOUND, UNSUPPORTED_POLICIES, Asked, Unsupported
 from drehr_rag.qa.audit import AuditLog
@@ -100,24 +107,24 @@ class QaChain:
             NotAllowed: The caller may not read it.
             GeneratorError: The generator failed, or its reply is not JSON of the schema.
         """
-        self._check(question, scope)
-        with self._recorded(question, scope) as done:
-            work = self._prepared(question, scope, narrow)
+        self.check(question, scope)
+        with self._recorded(question, scope) as record:
+            work = record.work = self._prepared(question, scope, narrow)
             if work.asked:
                 (work.reply,) = _replies(self._generator, [work])
-            return done(work.answer())
+            return record.done()
 
     @needs_scope
     async def aask(self, question: str, *, scope: Scope, **narrow: Any) -> Answer:
         """As `ask`, without blocking the event loop; cancelling it ends the request."""
-        self._check(question, scope)
-        with self._recorded(question, scope) as done:
-            work = await to_thread.run_sync(self._prepared, question, scope, narrow)
+        self.check(question, scope)
+        with self._recorded(question, scope) as record:
+            work = record.work = await to_thread.run_sync(self._prepared, question, scope, narrow)
             if work.asked:
                 started = perf_counter()
                 work.reply = await _awaited(self._generator, work.asked.request)
                 work.generating = perf_counter() - started
-            return done(work.answer())
+            return record.done()
 
     @needs_scope
     async def astream(
@@ -131,16 +138,16 @@ class QaChain:
             ScopeRequired, NotAllowed, GeneratorError: As of `ask`; a reply that breaks off is an
                 error after the sentences that had come.
         """
-        self._check(question, scope)
-        with self._recorded(question, scope) as done:
-            work = await to_thread.run_sync(self._prepared, question, scope, narrow)
+        self.check(question, scope)
+        with self._recorded(question, scope) as record:
+            work = record.work = await to_thread.run_sync(self._prepared, question, scope, narrow)
             if work.asked and isinstance(self._generator, StreamingGenerator):
                 async with aclosing(_streamed(self._generator, work)) as sentences:
                     async for sentence in sentences:
                         yield sentence
             elif work.asked:
                 work.reply = await _awaited(self._generator, work.asked.request)
-            answer = done(work.answer())
+            answer = record.done()
             for sentence in answer.sentences[work.shown :]:
                 yield sentence
             yield answer
@@ -161,48 +168,57 @@ class QaChain:
         self, questions: Sequence[str], scope: Scope, narrow: dict[str, Any]
     ) -> Iterator[Answer | GeneratorError]:
         for question in questions:
-            self._check(question, scope)
-        works = [self._prepared(question, scope, narrow) for question in questions]
-        asked = [work for work in works if work.asked]
-        for work, reply in zip(asked, _replies(self._generator, asked), strict=True):
-            work.reply = reply
-        for work in works:
-            try:
-                with self._recorded(work.question, scope) as done:
-                    yield done(work.answer())
-            except GeneratorError as problem:
-                yield problem
+            self.check(question, scope)
+        with ExitStack() as stack:
+            records = [stack.enter_context(self._recorded(q, scope)) for q in questions]
+            for record in records:
+                try:
+                    record.work = self._prepared(record.question, scope, narrow)
+                except GeneratorError as problem:  # of what names the question's entities
+                    record.failure = problem
+            works = [record.work for record in records if record.work and record.work.asked]
+            for work, reply in zip(works, _replies(self._generator, works), strict=True):
+                work.reply = reply
+            for record in records:
+                try:
+                    yield record.done()
+                except GeneratorError as problem:
+                    record.write(problem)
+                    yield problem
 
     @contextmanager
-    def _recorded(self, question: str, scope: Scope) -> Iterator[Callable[[Answer], Answer]]:
-        """What came of the question goes into the audit, whatever came, before anybody sees it."""
-        recorded = False
-
-        def done(answer: Answer) -> Answer:
-            nonlocal recorded
-            recorded = True
-            self._record(question, scope, answer)
-            return answer
-
+    def _recorded(self, question: str, scope: Scope) -> "Iterator[_Record]":
+        """What came of the question goes into the audit, whatever came."""
+        record = _Record(question, partial(self._write, question, scope))
         try:
-            yield done
+            yield record
         except BaseException as problem:
-            if not recorded:
-                self._record(question, scope, problem)
+            record.write(problem)
             raise
 
-    def _record(self, question: str, scope: Scope, outcome: Answer | BaseException) -> None:
+    def _write(
+        self, question: str, scope: Scope, outcome: Answer | BaseException, read: Sequence[Hit] = ()
+    ) -> None:
         if self._audit:
             model = getattr(self._generator, "name", None) or type(self._generator).__name__
-            self._audit.record(question, scope, outcome, caller=self._caller, model=model)
+            self._audit.record(
+                question, scope, outcome, caller=self._caller, model=model, read=read
+            )
 
-    def _check(self, question: str, scope: Scope) -> None:
-        """Whether it may be asked: before anything is searched."""
+    def check(self, question: str, scope: Scope) -> None:
+        """Whether it may be asked: before anything is searched, or sent to a generator.
+
+        Raises:
+            ScopeRequired: That is no scope.
+            BadArgument: The question has no words.
+            NotAllowed: The caller may not read the scope.
+        """
+        if not isinstance(scope, Scope):
+            raise ScopeRequired(HOW)
         check_words(question, "question")
-        if self._allow and not self._allow(self._caller, scope):
-            refusal = NotAllowed("the caller may not read the notes of this scope")
-            self._record(question, scope, refusal)
-            raise refusal
+        with self._recorded(question, scope):
+            if self._allow and not self._allow(self._caller, scope):
+                raise NotAllowed("the caller may not read the notes of this scope")
 
     def _prepared(self, question: str, scope: Scope, narrow: dict[str, Any]) -> "_Work":
         started, settings = perf_counter(), self._settings
@@ -253,6 +269,36 @@ class _Work:
         )
 
 
+@dataclass(slots=True)
+class _Record:
+    """A question's line in the audit: written once, with what was read by then."""
+
+    question: str = field(repr=False)
+    to_audit: Callable[..., None] = field(repr=False)
+    work: _Work | None = None
+    failure: GeneratorError | None = None
+    written: bool = False
+
+    def done(self) -> Answer:
+        """The answer, recorded before anybody sees the whole of it.
+
+        Raises:
+            GeneratorError: There is none.
+        """
+        if self.work is None:
+            raise self.failure or GeneratorError("the question was not asked")
+        answer = self.work.answer()
+        self.write(answer)
+        return answer
+
+    def write(self, outcome: Answer | BaseException) -> None:
+        """Unless that was done."""
+        if not self.written:
+            self.written = True
+            asked = self.work.asked if self.work else None
+            self.to_audit(outcome, asked.read() if asked else ())
+
+
 def uncut(reply: Reply) -> str:
     """Its text.
 
@@ -297,6 +343,7 @@ async def _streamed(
     if work.asked is None:
         return
     started, text, growing = perf_counter(), "", Growing()
+    finish, tokens = None, None
     async with aclosing(generator.astream(work.asked.request)) as pieces:  # left early, it ends
         async for piece in pieces:
             text += piece.text
@@ -304,5 +351,6 @@ async def _streamed(
                 if sentence := work.asked.sentence(claim):
                     work.shown += 1
                     yield sentence
-            work.reply = Reply(text, piece.finish, piece.tokens)
+            finish, tokens = piece.finish or finish, piece.tokens or tokens
+    work.reply = Reply(text, finish, tokens)
     work.generating = perf_counter() - started

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drehr_rag.errors import ReplyUnusable
+from drehr_rag.qa.json_replies import json_of
 
-_FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 _BEGIN = re.compile(r'"not_in_notes"\s*:\s*false\s*,\s*"sentences"\s*:\s*\[')
 _NEXT = re.compile(r"\s*,?\s*")
 
@@ -42,9 +42,8 @@ def claims_of(reply: str) -> Claims:
     Raises:
         ReplyUnusable: It is no such JSON, nor holds it in a code fence.
     """
-    fenced = _FENCED.search(reply)
     try:
-        said = json.loads(fenced[1] if fenced else reply)
+        said = json_of(reply)
         absent = said.get("not_in_notes", False)
         if not isinstance(absent, bool):
             raise TypeError

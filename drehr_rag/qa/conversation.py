@@ -1,6 +1,5 @@
 """Questions that follow one another, about the same notes: each is made one that stands alone."""
 
-import json
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -10,11 +9,12 @@ from typing import Any
 
 from anyio import to_thread
 
-from drehr_rag._arguments import HOW, check_words, positive
-from drehr_rag.errors import ScopeRequired
+from drehr_rag._arguments import HOW, positive
+from drehr_rag.errors import GeneratorError, ScopeRequired
 from drehr_rag.protocols import GenerationRequest, Generator
 from drehr_rag.qa.asking import escaped
 from drehr_rag.qa.chain import QaChain
+from drehr_rag.qa.json_replies import json_of, words_of
 from drehr_rag.types import Answer, AnswerSentence, Scope
 
 TURNS = 6
@@ -75,13 +75,13 @@ class Conversation:
 
         The answer's `question` is the rewritten one.
         """
-        check_words(question, "question")
+        self._chain.check(question, self._scope)
         alone = self._alone(question)
         return self._keep(self._chain.ask(alone, scope=self._scope, **narrow))
 
     async def aask(self, question: str, **narrow: Any) -> Answer:
         """As `ask`, without blocking the event loop."""
-        check_words(question, "question")
+        self._chain.check(question, self._scope)
         alone = await to_thread.run_sync(self._alone, question)
         return self._keep(await self._chain.aask(alone, scope=self._scope, **narrow))
 
@@ -89,7 +89,7 @@ class Conversation:
         self, question: str, **narrow: Any
     ) -> AsyncGenerator[AnswerSentence | Answer, None]:
         """As `QaChain.astream`."""
-        check_words(question, "question")
+        self._chain.check(question, self._scope)
         alone = await to_thread.run_sync(self._alone, question)
         async with aclosing(self._chain.astream(alone, scope=self._scope, **narrow)) as parts:
             async for part in parts:
@@ -106,13 +106,14 @@ class Conversation:
             return question
         history = "\n".join(f"Question: {escaped(q)}\nAnswer: {escaped(a)}" for q, a in self._said)
         prompt = _template().format(history=history, question=escaped(question))
-        reply = self._generator.generate(GenerationRequest(prompt, question, (), _SCHEMA))
         try:
-            said = json.loads(reply)["question"]
-            usable = isinstance(said, str) and 0 < len(said.strip()) <= LONGEST
-        except (ValueError, KeyError, TypeError, RecursionError):
-            usable = False
-        return said.strip() if usable else question
+            reply = self._generator.generate(GenerationRequest(prompt, question, (), _SCHEMA))
+        except GeneratorError:
+            return question
+        said = json_of(reply)
+        return (
+            words_of(said.get("question") if isinstance(said, dict) else None, LONGEST) or question
+        )
 
 
 @cache

@@ -32,9 +32,9 @@ class Folded:
         """Where whole words stand in the original, from left to right; `words` is folded."""
         if not words:
             return
-        # Whole words, so that "no PE" is not found in "no pericardial …".
-        before = r"(?<!\w)" if re.match(r"\w", words) else ""
-        after = r"(?!\w)" if re.search(r"\w$", words) else ""
+        # Whole words and numbers: no "no PE" in "no pericardial …", no "5 mg" in "2.5 mg".
+        before = r"(?<!\w)(?<!\d[.,])(?<!\w-)" if re.match(r"\w", words) else ""
+        after = r"(?!\w)(?![.,]\d)(?!-\w)" if re.search(r"\w$", words) else ""
         for found in re.finditer(f"{before}{re.escape(words)}{after}", self.text):
             yield self.places[found.start()], self.places[found.end() - 1] + 1
 

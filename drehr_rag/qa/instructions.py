@@ -26,7 +26,7 @@ HIDDEN = 4
 SPELT = 5
 """Words with digits for letters in one sentence; "q4h" and "HbA1c" come alone."""
 
-_BLOB = re.compile(r"(?=\S*[A-Z])(?=\S*[a-z])(?=\S*[0-9+/=])[A-Za-z0-9+/]{32,}={0,2}")
+_BLOB = re.compile(r"[A-Za-z0-9+/]{32,}+={0,2}")
 
 _TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _SPELT = re.compile(r"\b(?=[A-Za-z]*[013457])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{3,}\b")
@@ -55,7 +55,7 @@ def instructions(text: str) -> list[Span]:
 def _cues(sentence: str) -> tuple[bool, set[int]]:
     alone, together = _patterns()
     hidden = sum(unicodedata.category(c) == "Cf" for c in sentence) if not sentence.isascii() else 0
-    if hidden >= HIDDEN or _BLOB.search(sentence) or _TURNED.search(sentence):
+    if hidden >= HIDDEN or any(map(_encoded, _BLOB.findall(sentence))) or _TURNED.search(sentence):
         return True, set()
     if len(_SPELT.findall(sentence)) >= SPELT:
         return True, set()
@@ -67,6 +67,11 @@ def _cues(sentence: str) -> tuple[bool, set[int]]:
         any(pattern.search(form) for form in forms for pattern in alone),
         {n for form in forms for n, pattern in enumerate(together) if pattern.search(form)},
     )
+
+
+def _encoded(word: str) -> bool:
+    """Whether it is base64, as far as one can see."""
+    return all(re.search(kind, word) for kind in ("[A-Z]", "[a-z]", "[0-9+/=]"))
 
 
 def _widened(text: str, found: Sequence[Span]) -> list[Span]:

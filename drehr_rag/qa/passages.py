@@ -14,7 +14,7 @@ BUDGET = 6_000
 """Tokens of all passages: with the rules and a reply it fits a context of 8,192."""
 
 COPIED = 0.8
-"""Share of a passage's runs of words that another passage has, from which it counts as its copy."""
+"""Share of a passage's runs of words that a better one of the same patient has: it is a copy."""
 
 RUN = 5
 """Words in a run."""
@@ -60,7 +60,7 @@ class Packed:
     """The passages in the order of their numbers.
 
     Attributes:
-        copies: Hits left out since another passage says the same.
+        copies: Hits left out since another passage of the patient says the same.
         over: Hits left out for want of room.
     """
 
@@ -84,19 +84,19 @@ def pack(hits: Sequence[Hit], *, budget: int = BUDGET, count: Count = estimate) 
     """
     merged = _merged(hits)
     passages: list[Passage] = []
-    runs: list[frozenset[tuple[str, ...]]] = []
+    runs: dict[str | None, list[frozenset[tuple[str, ...]]]] = {}
     copies = over = tokens = 0
     for passage in merged:
-        own = _runs(passage.chunk.source)
-        if any(_share(own, other) >= COPIED for other in runs):
-            copies += 1
+        own, patient = _runs(passage.chunk.source), passage.chunk.patient_id
+        if any(len(own & other) >= COPIED * len(own) for other in runs.get(patient, ())):
+            copies += len(passage.parts)
             continue
         cost = count(passage.shown)
         if passages and tokens + cost > budget:
-            over += 1
+            over += len(passage.parts)
             continue
         passages.append(passage)
-        runs.append(own)
+        runs.setdefault(patient, []).append(own)
         tokens += cost
     return Packed(tuple(_best_outside(passages)), copies, over)
 
@@ -138,10 +138,6 @@ def _runs(text: str) -> frozenset[tuple[str, ...]]:
     words = fold(text).text.split()
     most = max(1, len(words) - RUN + 1)
     return frozenset(tuple(words[start : start + RUN]) for start in range(most))
-
-
-def _share(own: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
-    return len(own & other) / min(len(own), len(other))
 
 
 def _best_outside(passages: Sequence[Passage]) -> list[Passage]:

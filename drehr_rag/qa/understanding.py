@@ -1,13 +1,12 @@
 """What a question asks about: by the terms of a knowledge graph, or by asking a generator."""
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from drehr_rag.errors import GeneratorError
 from drehr_rag.kg import Matcher
 from drehr_rag.protocols import GenerationRequest, Generator
+from drehr_rag.qa.json_replies import json_of, words_of
 
 MOST = 6
 """Entities of a question that are searched for."""
@@ -65,14 +64,12 @@ class ByGenerator:
         """
         prompt = _template().replace("{question}", question)
         asked = GenerationRequest(prompt, question, (), _SCHEMA)
-        try:
-            named = json.loads(self._generator.generate(asked))["entities"]
-            words = [one.strip() for one in named if isinstance(one, str)]
-        except (ValueError, KeyError, TypeError, RecursionError) as problem:
-            if isinstance(problem, GeneratorError):
-                raise
+        said = json_of(self._generator.generate(asked))
+        named = said.get("entities") if isinstance(said, dict) else None
+        if not isinstance(named, list):
             return []
-        return [one for one in dict.fromkeys(words) if 0 < len(one) <= LONGEST][:MOST]
+        words = (words_of(one, LONGEST) for one in named)
+        return list(dict.fromkeys(one for one in words if one))[:MOST]
 
 
 @cache

@@ -59,10 +59,9 @@ def _citation(quote: str, passage: Passage) -> Citation | None:
     found = quoted(quote, passage.chunk, passage.withheld)
     if found is None:
         return None
-    for part in passage.parts:
-        if part.start <= found.start and found.end <= part.end:
-            return replace(found, chunk_id=part.chunk_id, section=part.section)
-    return found
+    holding = [part for part in passage.parts if part.start <= found.start < part.end]
+    part = next((one for one in holding if found.end <= one.end), holding[-1])
+    return replace(found, chunk_id=part.chunk_id, section=part.section)
 
 
 def _markup(text: str) -> set[str]:

@@ -1,6 +1,7 @@
 """`ehr_qa_chain`: answers with citations, as a Runnable."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from anyio.from_thread import start_blocking_portal
@@ -103,8 +104,9 @@ class EhrQaChain(Runnable[Asked, Answer]):
     ) -> AsyncIterator[AnswerSentence | Answer]:
         """Each sentence as soon as it is verified, then the answer."""
         narrow = self._narrowed(config, kwargs)
-        async for part in self._chain.astream(_question(input), **narrow):
-            yield part
+        async with aclosing(self._chain.astream(_question(input), **narrow)) as parts:
+            async for part in parts:
+                yield part
 
     def stream(  # type: ignore[override]
         self, input: Asked, config: RunnableConfig | None = None, **kwargs: Any

@@ -54,6 +54,7 @@ def test_white_space_and_case_do_not_matter(quote, found, start):
         "spirin",
         "Asp irin",
         "PE",
+        "00",
         "a",
         "",
         "  \n",
@@ -91,6 +92,15 @@ def test_signs_that_look_alike_or_are_not_seen(quote, note):
     assert quoted(quote, note=f"Before {note} after") == note
 
 
+@pytest.mark.parametrize(
+    ("quote", "note"),
+    [("5 mg", "2.5 mg"), ("potassium 4", "potassium 4.8"), ("diabetic", "non-diabetic"),
+     ("1,000 mL", "11,000 mL"), ("type", "type-specific")],
+)  # fmt: skip
+def test_a_part_of_a_number_or_a_word_is_none_of_it(quote, note):
+    assert quoted(quote, note=f"Before {note} after") is None
+
+
 @pytest.mark.parametrize("number", [0, -1, 3, 10**9])
 def test_a_passage_that_does_not_exist(number):
     assert cite("Aspirin", number, [passage(NOTE), passage(NOTE)]) is None
@@ -124,8 +134,9 @@ def test_the_slice_of_the_note_is_the_quote(note, data):
 
 
 def cuts(text):
-    """Where a text may be cut without cutting a word."""
-    return [i for i in range(len(text) + 1) if not re.search(r"\w\w", text[max(0, i - 1) : i + 1])]
+    """Where a text may be cut without cutting a word or a number."""
+    inner = re.compile(r"(?<=\w)(?=\w)|(?<=\w-)|(?=-\w)|(?<=\d[.,])|(?=[.,]\d)")
+    return [i for i in range(len(text) + 1) if not inner.match(text, i)]
 
 
 @given(note=TEXTS, data=st.data())
