@@ -71,8 +71,8 @@ def _heading(chunk: Chunk, *, several: bool) -> str:
     """Type, date, section; with several patients also whose note it is, lest they be mixed up."""
     whose = f"patient {chunk.patient_id}" if several else None
     written = chunk.written_at.date().isoformat() if chunk.written_at else None
-    told = [part for part in (chunk.note_type, chunk.section) if part and not instructions(part)]
-    known = [part for part in (whose, written, *told) if part]
+    parts = (whose, chunk.note_type, written, chunk.section)
+    known = [part for part in parts if part and not instructions(part)]
     return escaped(", ".join(known)).replace('"', "'").replace("\n", " ")
 
 

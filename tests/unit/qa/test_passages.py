@@ -48,6 +48,15 @@ def test_a_copy_is_dropped_and_counted():
     assert (len(packed.passages), packed.copies) == (1, 1)
 
 
+def test_another_patients_copy_and_more_than_a_copy_are_read():
+    line = "Chest X-ray: no acute cardiopulmonary process seen today."
+    two = [hit(0, len(line), note=f"n{p}", patient=p, text=line) for p in ("p1", "p2")]
+    assert pack(two).copies == 0
+    longer = f"{line} {NOTE}"
+    packed = pack([two[0], hit(0, len(longer), note="n3", text=longer)])
+    assert (len(packed.passages), packed.copies) == (2, 0)
+
+
 def test_the_best_stand_first_and_last():
     texts = [
         f"Finding number {word} of the day." for word in ("one", "two", "three", "four", "five")

@@ -269,3 +269,34 @@ def test_without_a_generator_the_notes_are_quoted(index):
     answer = index.qa_chain().ask("allopurinol 300 mg daily", scope=P1)
     assert isinstance(answer, Answer)
     assert answer.text == "Allopurinol 300 mg daily."
+
+
+def test_a_rule_that_breaks_is_on_record_too(tmp_path):
+    class Nobody:
+        name = "m"
+
+    def broken(caller, scope):
+        raise KeyError(caller)
+
+    path = tmp_path / "audit.jsonl"
+    chain = QaChain(lambda *_, **__: [], Nobody(), allow=broken, audit=AuditLog(path))
+    with pytest.raises(KeyError):
+        chain.ask("gout", scope=P1)
+    assert json.loads(path.read_text())["error"] == "KeyError"
+    with pytest.raises(ScopeRequired):
+        chain.ask("gout", scope=None)
+
+
+def test_a_stream_that_is_left_says_what_was_read(chain_of, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    chain = chain_of(audit=AuditLog(path))
+
+    async def leave():
+        parts = chain.astream("gout", scope=P1)
+        await anext(parts)
+        await parts.aclose()
+
+    asyncio.run(leave())
+    line = json.loads(path.read_text())
+    assert line["error"] == "GeneratorExit"
+    assert line["chunk_ids"]
