@@ -2,13 +2,13 @@
 
 import asyncio
 import json as json_text
-from contextlib import ExitStack, aclosing
-from pathlib import Path
-from typing import Annotated, Any, Optional
+from contextlib import aclosing
+from typing import Annotated, Any
 
 import typer
 
 from drehr_rag.cli import _options as o
+from drehr_rag.cli._answering import Audit, opened_chain
 from drehr_rag.cli._show import (
     answer_record,
     console,
@@ -18,10 +18,7 @@ from drehr_rag.cli._show import (
     show_grounds,
     show_sentence,
 )
-from drehr_rag.errors import BadArgument
-from drehr_rag.generators import load_generator
-from drehr_rag.index import EhrIndex
-from drehr_rag.qa import AuditLog, QaChain
+from drehr_rag.qa import QaChain
 from drehr_rag.types import AnswerSentence, Citation
 
 
@@ -41,10 +38,7 @@ def command(
     until: o.Until = None,
     encoder: o.EncoderName = None,
     access: o.AccessOptions = None,
-    audit: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Add a record of the question to this file: who, whose, which chunks."),
-    ] = None,
+    audit: Audit = None,
     stream: Annotated[
         bool, typer.Option(help="Each sentence as soon as it is verified (JSON: a line each).")
     ] = False,
@@ -57,10 +51,6 @@ def command(
     [bold]Example:[/bold] drehr-rag ask "Why was metformin stopped?" --store ./ehr.idx --patient p1
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
-    if model is not None and not generator_url:
-        raise BadArgument("--model goes with --generator-url")
-    if generator_url is not None and not generator_url.strip():
-        raise BadArgument("--generator-url is empty: leave it out to quote the notes")
     narrow: dict[str, Any] = {
         "scope": scope,
         "note_type": note_type,
@@ -68,15 +58,15 @@ def command(
         "since": since,
         "until": until,
     }
-    with ExitStack() as stack:
-        generator: Any = None
-        if generator_url:
-            generator = load_generator("openai", url=generator_url, model=model)
-            stack.callback(generator.close)
-        opened = EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False)
-        index = stack.enter_context(opened)
-        o.warn_unknown(index, scope)
-        chain = index.qa_chain(generator, audit=AuditLog(audit) if audit else None)
+    with opened_chain(
+        store,
+        scope,
+        generator_url=generator_url,
+        model=model,
+        encoder=encoder,
+        access=access,
+        audit=audit,
+    ) as (chain, _):
         if stream:
             asyncio.run(_listen(chain, question, narrow, json=json))
         elif json:

@@ -1,18 +1,11 @@
 """`drehr-rag chat`: questions that follow one another, about one patient."""
 
 import sys
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated, Any, Optional
-
-import typer
 
 from drehr_rag.cli import _options as o
+from drehr_rag.cli._answering import Audit, opened_chain
 from drehr_rag.cli._show import console, plain, show_answer
-from drehr_rag.errors import BadArgument, DrehrError
-from drehr_rag.generators import load_generator
-from drehr_rag.index import EhrIndex
-from drehr_rag.qa import AuditLog
+from drehr_rag.errors import DrehrError
 from drehr_rag.qa.conversation import Conversation
 
 END = {"exit", "quit", ":q"}
@@ -26,10 +19,7 @@ def command(
     model: o.ModelName = None,
     encoder: o.EncoderName = None,
     access: o.AccessOptions = None,
-    audit: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Add a record of each question to this file."),
-    ] = None,
+    audit: Audit = None,
 ) -> None:
     """Ask one question after the other; with a model, "and since when?" is understood.
 
@@ -39,19 +29,15 @@ def command(
     --generator-url http://localhost:8000/v1
     """
     scope = o.scope_of(patient, encounter, None, False, None)
-    if model is not None and not generator_url:
-        raise BadArgument("--model goes with --generator-url")
-    if generator_url is not None and not generator_url.strip():
-        raise BadArgument("--generator-url is empty: leave it out to quote the notes")
-    with ExitStack() as stack:
-        generator: Any = None
-        if generator_url:
-            generator = load_generator("openai", url=generator_url, model=model)
-            stack.callback(generator.close)
-        opened = EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False)
-        index = stack.enter_context(opened)
-        o.warn_unknown(index, scope)
-        chain = index.qa_chain(generator, audit=AuditLog(audit) if audit else None)
+    with opened_chain(
+        store,
+        scope,
+        generator_url=generator_url,
+        model=model,
+        encoder=encoder,
+        access=access,
+        audit=audit,
+    ) as (chain, generator):
         _talk(Conversation(chain, scope=scope, generator=generator))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from drehr_rag.qa.folding import fold
-from drehr_rag.types import Chunk, Citation, Hit
+from drehr_rag.types import Chunk, Citation
 
 MIN_QUOTE = 3
 """Characters; a shorter quote would be found anywhere."""
@@ -11,25 +11,12 @@ MIN_QUOTE = 3
 Span = tuple[int, int]
 
 
-def cite(quote: str, passage: int, hits: Sequence[Hit]) -> Citation | None:
-    """The citation of a quote, or None if its passage does not hold it.
-
-    Args:
-        quote: Compared without regard to case, to the kind of white space, of quotation mark and
-            of dash, and to characters that nobody sees.
-        passage: Number from 1.
-        hits: The passages.
-    """
-    if not 1 <= passage <= len(hits):
-        return None
-    return quoted(quote, hits[passage - 1].chunk)
-
-
 def quoted(quote: str, chunk: Chunk, refused: Sequence[Span] = ()) -> Citation | None:
     """The first place of a quote in a chunk that touches none of the refused stretches.
 
     Args:
-        quote: As in `cite`.
+        quote: Compared without regard to case, to the kind of white space, of quotation mark and
+            of dash, and to characters that nobody sees.
         chunk: Where it is said to stand.
         refused: Stretches of `chunk.source` that prove nothing.
     """

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from drehr_rag.qa.citing import MIN_QUOTE, quoted
+from drehr_rag.qa.citing import quoted
 from drehr_rag.qa.claims import Claim
 from drehr_rag.qa.folding import fold
 from drehr_rag.qa.passages import Passage
@@ -91,6 +91,3 @@ def _words(text: str) -> Iterator[str]:
     for word in _WORD.findall(fold(text).text):
         if len(word) > _COMMON or any(map(str.isdigit, word)):
             yield word
-
-
-__all__ = ["EMPTY", "INSTRUCTION", "MARKUP", "MIN_QUOTE", "NO_PASSAGE", "NO_QUOTE", "verified"]

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drehr_rag.qa.citing import cite
+from drehr_rag.qa.claims import Claim
+from drehr_rag.qa.passages import Passage
+from drehr_rag.qa.verifying import verified
 from drehr_rag.types import Chunk, Hit
 
 NOTE = "Name: ___\nHPI: He takes  Aspirin\n81 mg (b.i.d.) [home]; BNP(pg/mL): 900. No PE.  "
@@ -16,6 +18,13 @@ def passage(note, start=0, end=None):
     end = len(note) if end is None else end
     source = note[start:end]
     return Hit(Chunk("c1", "n1", "p1", start, end, source, source, section="plan"), 1.0)
+
+
+def cite(quote, number, hits):
+    """The citation of a claim with this quote from the passage of this number, or None."""
+    passages = [Passage(hit, (hit.chunk,)) for hit in hits]
+    citations, _ = verified(Claim("Said.", (number,), quote), passages, "Why?")
+    return citations[0] if citations else None
 
 
 def quoted(quote, note=NOTE, start=0):
