@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -84,12 +85,17 @@ class Known(TextSplitter):
 
 
 class OneVector(BaseEmbedding):
-    """The same vector for every text: what is left is LlamaIndex's own work."""
+    """The same vector for every text: what is left is LlamaIndex's own work.
+
+    Of that is a list of numbers of its own for each text, which is what LlamaIndex's interface
+    asks of every embedding; `HuggingFaceEmbedding` makes it as here.
+    """
 
     vector: list[float]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return [list(self.vector) for _ in texts]
+        rows: list[list[float]] = np.tile(np.float32(self.vector), (len(texts), 1)).tolist()
+        return rows
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return list(self.vector)

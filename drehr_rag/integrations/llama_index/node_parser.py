@@ -1,8 +1,8 @@
 """`DrEhrNodeParser`: documents to nodes that are the core's chunks, with offsets into the note."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Any
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
@@ -30,6 +30,10 @@ from drehr_rag.protocols import Chunker, Encoder
 from drehr_rag.types import Chunk, Note
 
 logger = logging.getLogger(__name__)
+
+TOGETHER = 8
+"""Documents that are cut together. What cutting leaves for Python's garbage collector dies young
+then: with 300 at once a full pass follows, which took .4 s of 3.7 (benchmarks.frameworks)."""
 
 
 class DrEhrNodeParser(EncoderByName, NodeParser):
@@ -121,11 +125,9 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
         written = [node for node in nodes if node.get_content(MetadataMode.NONE).strip()]
         if len(written) < len(nodes):
             logger.warning("%d documents hold no text", len(nodes) - len(written))
-        chunks = self._splitter.split([_note(node) for node in written])
-        pairs = get_tqdm_iterable(list(zip(written, chunks, strict=True)), show_progress, "Nodes")
         made: list[BaseNode] = []
         known: dict[str, BaseNode] = {}
-        for source, some in pairs:
+        for source, some in self._cut(get_tqdm_iterable(written, show_progress, "Documents")):
             for node in self._linked(source, some):
                 first = known.setdefault(node.node_id, node)
                 if first is not node and first != node:
@@ -138,6 +140,12 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
     ) -> list[BaseNode]:
         return await in_thread(self._parse_nodes, nodes, show_progress, **kwargs)
 
+    def _cut(self, sources: Iterable[BaseNode]) -> Iterator[tuple[BaseNode, list[Chunk]]]:
+        """Each with its chunks, cut some together: their tokens are counted in one go."""
+        waiting = iter(sources)
+        while some := list(islice(waiting, TOGETHER)):
+            yield from zip(some, self._splitter.split([_note(one) for one in some]), strict=True)
+
     def _postprocess_parsed_nodes(
         self, nodes: list[BaseNode], parent_doc_map: Mapping[str, Any]
     ) -> list[BaseNode]:
@@ -146,14 +154,12 @@ class DrEhrNodeParser(EncoderByName, NodeParser):
 
     def _linked(self, source: BaseNode, chunks: Sequence[Chunk]) -> Iterator[BaseNode]:
         document = _document(source)  # once: its hash is that of the whole text
-        nodes = [
-            self._node(source, document.model_copy(), number, chunk)
-            for number, chunk in enumerate(chunks)
-        ]
+        nodes = [self._node(source, document, number, chunk) for number, chunk in enumerate(chunks)]
         if self.include_prev_next_rel:
-            for before, after in pairwise(nodes):
-                before.relationships[NodeRelationship.NEXT] = _named(after)
-                after.relationships[NodeRelationship.PREVIOUS] = _named(before)
+            names = [_named(node) for node in nodes]
+            for before, after in pairwise(range(len(nodes))):
+                nodes[before].relationships[NodeRelationship.NEXT] = names[after]
+                nodes[after].relationships[NodeRelationship.PREVIOUS] = names[before]
         yield from nodes
 
     def _node(
