@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from drehr_rag.errors import BadArgument
 from drehr_rag.notes.assertion_cues import KINDS, Cue, Found, Kind, cues
 from drehr_rag.notes.sections import USUAL, canonical, split_sections
 from drehr_rag.notes.sentences import sentence_spans
@@ -81,6 +82,9 @@ def assertion_of(text: str, start: int, end: int, *, section: str | None = None)
         end: Of the mention.
         section: The heading that the text stands under, where the text does not show it.
 
+    Raises:
+        BadArgument: The mention lies outside of the text.
+
     >>> text = "She denies fever, chills or chest pain, but has a cough."
     >>> assertion_of(text, text.index("chest pain"), text.index(", but")).status
     'negated'
@@ -93,7 +97,17 @@ def assertion_of(text: str, start: int, end: int, *, section: str | None = None)
 def assertions_of(
     text: str, mentions: Sequence[Span], *, section: str | None = None
 ) -> list[Assertion]:
-    """As `assertion_of`, of many mentions at once, in their order."""
+    """As `assertion_of`, of many mentions at once, in their order.
+
+    Raises:
+        BadArgument: A mention lies outside of the text.
+    """
+    for start, end in mentions:
+        if not 0 <= start <= end <= len(text):
+            raise BadArgument(
+                f"a mention from {start} to {end} is no part of a text of {len(text)} characters: "
+                "give its offsets in that very text"
+            )
     reached: dict[tuple[Kind, bool], _Reached] = {}
     for scope in scopes(text, section=section):
         reached.setdefault((scope.kind, scope.forward), _Reached()).add(scope.start, scope.end)
@@ -136,7 +150,7 @@ def _item(text: str, part: Section) -> bool:
 def _sentences(text: str, part: Section) -> Iterator[tuple[int, int, int]]:
     """Start, end and how far its words reach: "Denies:" over the list that follows it."""
     spans = sentence_spans(text, part.start, part.end)
-    until = part.end
+    until = 0
     for place in reversed(range(len(spans))):
         start, end = spans[place]
         if place + 1 == len(spans) or not _ITEM.match(text, spans[place + 1][0]):

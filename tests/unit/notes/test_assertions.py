@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.assertions import counts, labelled
+from drehr_rag.errors import BadArgument
 from drehr_rag.notes.assertion_cues import KINDS, cues
 from drehr_rag.notes.assertions import assertion_of, assertions_of, scopes
 
@@ -34,6 +35,8 @@ def status(text, mention):
         ("MRI with and without contrast shows a mass.", "mass", "present"),
         ("Rule out pneumonia.", "pneumonia", "possible"),
         ("PE cannot be ruled out.", "PE", "possible"),
+        ("She is not complaining of pain.", "pain", "negated"),
+        ("No reported falls.", "falls", "negated"),
         ("Pneumonia vs. atelectasis", "atelectasis", "possible"),
         ("No fever, possible pneumonia.", "pneumonia", "possible"),
         ("If chest pain returns, call 911.", "chest pain", "conditional"),
@@ -95,6 +98,14 @@ def test_many_mentions_at_once_are_as_one_by_one():
     assert assertions_of(text, places) == [assertion_of(text, *place) for place in places]
     assert assertions_of(text, []) == []
     assert assertion_of("", 0, 0).status == "present"
+
+
+@pytest.mark.parametrize("place", [(-1, 2), (2, 1), (0, 6), (9, 9)])
+def test_a_mention_outside_of_the_text_is_refused(place):
+    with pytest.raises(
+        BadArgument, match=f"from {place[0]} to {place[1]} is no part of a text of 5"
+    ):
+        assertions_of("Cough", [(0, 5), place])
 
 
 def test_scopes_lie_in_the_text_and_beside_their_cue():
