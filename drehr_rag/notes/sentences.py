@@ -18,6 +18,8 @@ _STOP = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+(?=\s)|\n")
 _ITEM = re.compile(r"[ \t]*(?:[-*•+][ \t]|\d{1,2}[.)][ \t]|[A-Za-z][)][ \t]|#)")
 _WRAPPED = 60
 """A line shorter than this was ended by its writer, not by a margin (MIMIC wraps near 80)."""
+_NEAR = 200
+"""Characters before a full stop that are looked at: with no bound a long line costs its square."""
 
 
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
@@ -54,13 +56,14 @@ def _edges(text: str, start: int, stop: int) -> Iterator[int]:
 
 
 def _ends_sentence(text: str, dot: int, after: int, stop: int) -> bool:
-    word_start = max(text.rfind(" ", 0, dot), text.rfind("\n", 0, dot)) + 1
+    near = max(0, dot - _NEAR)
+    word_start = max(text.rfind(" ", near, dot), text.rfind("\n", near, dot), near - 1) + 1
     word = text[word_start:dot].lower().strip("(\"'")
     rest = text[after : min(after + 3, stop)].lstrip()
     if not rest:
         return True
     if text[dot] == "." and word.isdigit():
-        line = text[text.rfind("\n", 0, word_start) + 1 : word_start]
+        line = text[max(text.rfind("\n", near, word_start) + 1, near) : word_start]
         if not line.strip():
             return False  # "1. Aspirin": the number of a list item
     if text[dot] == "." and (word in _ABBREVIATIONS or re.fullmatch(r"[a-z]", word)):

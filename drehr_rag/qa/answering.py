@@ -30,6 +30,7 @@ def answer(
     unsupported: Unsupported = "remove",
     budget: int = BUDGET,
     count: Count = estimate,
+    marked: bool = True,
 ) -> Answer:
     """Answer a question from retrieved passages.
 
@@ -43,13 +44,14 @@ def answer(
         unsupported: Remove such sentences, or keep them with the reason.
         budget: Tokens of all passages together.
         count: Tokens of a text, by the generator's tokenizer.
+        marked: Whether the generator is told beside each passage what it denies and the like.
 
     Raises:
         GeneratorError: The generator failed, or its reply is not JSON of the schema.
     """
     if not hits:
         return Answer(question=question, abstained=True, reason=NOTHING_FOUND)
-    asked = Asked.of(question, hits, unsupported, budget, count)
+    asked = Asked.of(question, hits, unsupported, budget, count, marked=marked)
     reply, seconds = _timed(generator, asked.request)
     return asked.answer(claims_of(reply), seconds)
 
@@ -76,11 +78,18 @@ class Asked:
 
     @classmethod
     def of(
-        cls, question: str, hits: Sequence[Hit], unsupported: Unsupported, budget: int, count: Count
+        cls,
+        question: str,
+        hits: Sequence[Hit],
+        unsupported: Unsupported,
+        budget: int,
+        count: Count,
+        *,
+        marked: bool = True,
     ) -> "Asked":
         """Pack the passages and write the prompt."""
         started = perf_counter()
-        packed = pack(hits, budget=budget, count=count)
+        packed = pack(hits, budget=budget, count=count, marked=marked)
         asked = request(question, packed.passages)
         return cls(question, hits, packed, asked, unsupported, perf_counter() - started)
 

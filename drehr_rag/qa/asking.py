@@ -51,7 +51,7 @@ def request(question: str, passages: Sequence[Passage]) -> GenerationRequest:
     several = len({passage.chunk.patient_id for passage in passages}) > 1
     shown = [
         f'<passage number="{number}" about="{_heading(passage.chunk, several=several)}">\n'
-        f"{escaped(passage.shown)}\n</passage>"
+        f"{escaped(passage.shown)}\n</passage>{_marks(number, passage)}"
         for number, passage in enumerate(passages, 1)
     ]
     return GenerationRequest(
@@ -60,6 +60,13 @@ def request(question: str, passages: Sequence[Passage]) -> GenerationRequest:
         passages=tuple(passage.shown for passage in passages),
         schema=schema(len(passages)),
     )
+
+
+def _marks(number: int, passage: Passage) -> str:
+    """Behind the passage: no note can write this tag, and no quote is looked for in it."""
+    if not passage.marks:
+        return ""
+    return f'\n<marks passage="{number}">{escaped(passage.marks)}</marks>'
 
 
 def escaped(text: str) -> str:

@@ -42,6 +42,8 @@ class Settings:
         count: Tokens of a text, by the generator's tokenizer.
         unsupported: `remove` sentences that the notes do not support, or `flag` them.
         entities: Names what a question asks about, so that each is searched for.
+        marked: The generator is told beside each passage what it denies, suspects, or says of the
+            past and of relatives (`notes/assertions.py`).
         notice: Goes with every answer.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     count: Count = field(default=estimate, repr=False)
     unsupported: Unsupported = "remove"
     entities: Entities | None = field(default=None, repr=False)
+    marked: bool = True
     notice: str = NOTICE
 
     def __post_init__(self) -> None:
@@ -231,7 +234,9 @@ class QaChain:
         policy, count = settings.unsupported, settings.count
         asked = None
         if found.hits:
-            asked = Asked.of(question, found.hits, policy, settings.budget, count)
+            asked = Asked.of(
+                question, found.hits, policy, settings.budget, count, marked=settings.marked
+            )
         return _Work(question, found, asked, settings.notice, seconds)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from drehr_rag.qa.folding import fold
 from drehr_rag.qa.instructions import instructions
+from drehr_rag.qa.marking import marks
 from drehr_rag.types import Chunk, Hit
 
 WITHHELD = "[withheld: an instruction to software, not documentation]"
@@ -34,11 +35,13 @@ class Passage:
         hit: The best of the hits that it was made of; its chunk has the words of all.
         parts: The chunks, in the note's order.
         withheld: Stretches of the chunk's `source` that the generator does not see.
+        marks: What it denies and the like, for the generator to read beside it; proves nothing.
     """
 
     hit: Hit
     parts: tuple[Chunk, ...]
     withheld: tuple[tuple[int, int], ...] = ()
+    marks: str = field(default="", repr=False)
 
     @property
     def chunk(self) -> Chunk:
@@ -74,13 +77,16 @@ def estimate(text: str) -> int:
     return -(-len(text) // CHARACTERS)
 
 
-def pack(hits: Sequence[Hit], *, budget: int = BUDGET, count: Count = estimate) -> Packed:
+def pack(
+    hits: Sequence[Hit], *, budget: int = BUDGET, count: Count = estimate, marked: bool = True
+) -> Packed:
     """Make passages of hits, best first.
 
     Args:
         hits: Best first.
         budget: Tokens of all passages together; the best one is taken in any case.
         count: Tokens of a text.
+        marked: Whether each passage gets a line on what it denies and the like.
     """
     merged = _merged(hits)
     passages: list[Passage] = []
@@ -91,11 +97,12 @@ def pack(hits: Sequence[Hit], *, budget: int = BUDGET, count: Count = estimate) 
         if any(len(own & other) >= COPIED * len(own) for other in runs.get(patient, ())):
             copies += len(passage.parts)
             continue
-        cost = count(passage.shown)
+        kept = _marked(passage) if marked else passage
+        cost = count(kept.shown + kept.marks)
         if passages and tokens + cost > budget:
             over += len(passage.parts)
             continue
-        passages.append(passage)
+        passages.append(kept)
         runs.setdefault(patient, []).append(own)
         tokens += cost
     return Packed(tuple(_best_outside(passages)), copies, over)
@@ -132,6 +139,12 @@ def _one(group: Sequence[Hit]) -> Passage:
     whole = replace(best.chunk, start=parts[0].start, end=end, text=source, source=source)
     chunk = whole if len(parts) > 1 else best.chunk
     return Passage(replace(best, chunk=chunk), tuple(parts), tuple(instructions(source)))
+
+
+def _marked(passage: Passage) -> Passage:
+    section = passage.parts[0].section
+    line = marks(passage.chunk.source, section=section, withheld=passage.withheld)
+    return replace(passage, marks=line)
 
 
 def _runs(text: str) -> frozenset[tuple[str, ...]]:
