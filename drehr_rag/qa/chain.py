@@ -42,6 +42,8 @@ class Settings:
         count: Tokens of a text, by the generator's tokenizer.
         unsupported: `remove` sentences that the notes do not support, or `flag` them.
         entities: Names what a question asks about, so that each is searched for.
+        by_time: Whether a question's words of time ("latest", "on discharge", "in March") move hits
+            of that time up.
         notice: Goes with every answer.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     count: Count = field(default=estimate, repr=False)
     unsupported: Unsupported = "remove"
     entities: Entities | None = field(default=None, repr=False)
+    by_time: bool = True
     notice: str = NOTICE
 
     def __post_init__(self) -> None:
@@ -226,7 +229,13 @@ class QaChain:
         def find(queries: list[str], k: int) -> list[list[Hit]]:
             return self._search(queries, scope=scope, k=k, **narrow)
 
-        found = retrieve(question, find, entities=settings.entities, most=settings.passages)
+        found = retrieve(
+            question,
+            find,
+            entities=settings.entities,
+            most=settings.passages,
+            by_time=settings.by_time,
+        )
         seconds = perf_counter() - started
         policy, count = settings.unsupported, settings.count
         asked = None
@@ -262,7 +271,8 @@ class _Work:
         else:
             made = self.asked.answer(claims_of(uncut(self.reply)), self.generating)
             tokens = self.reply.tokens._asdict() if self.reply.tokens else None
-        trace = replace(made.trace, queries=self.found.queries, left=self.found.left)
+        found = self.found
+        trace = replace(made.trace, queries=found.queries, left=found.left, times=found.times)
         seconds = {"retrieve": self.seconds, **made.seconds}
         return made.model_copy(
             update={"trace": trace, "tokens": tokens, "seconds": seconds, "notice": self.notice}
