@@ -20,7 +20,7 @@ _ADMISSION = re.compile(
     r"\badmission|\badmit|\bh ?& ?p\b|history (?:and|&) physical|\bemergency|\btriage|^ed\b", re.I
 )
 _DISCHARGE = re.compile(r"\bdischarge", re.I)
-_HISTORY = re.compile(r"^(?!family)(?:.*\bhistory\b.*|.*\bhistory of.*|medications|home .*)$", re.I)
+_HISTORY = re.compile(r"(?!family)(?:.*\bhistory\b|medications$|home\b)", re.I)
 
 Fits = dict[str, float]
 """A chunk's id to how well its time fits, from 0 to 1; absent: it is untouched."""
@@ -100,7 +100,7 @@ def _kind(chunk: Chunk, prefers: str) -> float:
         return float(bool(_DISCHARGE.search(kind) or _DISCHARGE.search(section)))
     if not _ADMISSION.search(kind):
         return 0.0
-    return 1.0 if prefers == "admission" or _HISTORY.search(section) else HALF
+    return 1.0 if prefers == "admission" or _HISTORY.match(section) else HALF
 
 
 def _grouped(chunks: Iterable[Chunk], key: Callable[[Chunk], object]) -> Iterable[list[Chunk]]:
