@@ -21,7 +21,8 @@ from drehr_rag.protocols import GenerationRequest, Generator, Reply, StreamingGe
 from drehr_rag.qa.answering import NOTHING_FOUND, UNSUPPORTED_POLICIES, Asked, Unsupported
 from drehr_rag.qa.audit import AuditLog
 from drehr_rag.qa.claims import Growing, claims_of
-from drehr_rag.qa.passages import BUDGET, Count, estimate
+from drehr_rag.qa.counting import counter
+from drehr_rag.qa.passages import BUDGET, Count
 from drehr_rag.qa.retrieving import PASSAGES, Entities, Retrieved, retrieve
 from drehr_rag.types import NOTICE, Answer, AnswerSentence, Hit, Scope
 
@@ -39,7 +40,8 @@ class Settings:
     Attributes:
         passages: Hits that are read at most.
         budget: Tokens of all passages together.
-        count: Tokens of a text, by the generator's tokenizer.
+        count: Tokens of a text; by default the generator's own count, if it has one and the
+            passages may exceed the budget, else an estimate.
         unsupported: `remove` sentences that the notes do not support, or `flag` them.
         entities: Names what a question asks about, so that each is searched for.
         by_time: Whether a question's words of time ("latest", "on discharge", "in March") move hits
@@ -49,7 +51,7 @@ class Settings:
 
     passages: int = PASSAGES
     budget: int = BUDGET
-    count: Count = field(default=estimate, repr=False)
+    count: Count | None = field(default=None, repr=False)
     unsupported: Unsupported = "remove"
     entities: Entities | None = field(default=None, repr=False)
     by_time: bool = True
@@ -237,7 +239,8 @@ class QaChain:
             by_time=settings.by_time,
         )
         seconds = perf_counter() - started
-        policy, count = settings.unsupported, settings.count
+        policy = settings.unsupported
+        count = settings.count or counter(self._generator, found.hits, settings.budget)
         asked = None
         if found.hits:
             asked = Asked.of(question, found.hits, policy, settings.budget, count)
