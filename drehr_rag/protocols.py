@@ -427,6 +427,15 @@ class Piece:
 
 
 @runtime_checkable
+class CountingGenerator(Generator, Protocol):
+    """A generator that can say how long a text is to it."""
+
+    def count(self, text: str) -> int | None:
+        """Tokens of a text, by the model's own tokenizer; None if that cannot be had."""
+        ...
+
+
+@runtime_checkable
 class StreamingGenerator(Generator, Protocol):
     """A generator that can also be awaited, and listened to while it writes."""
 

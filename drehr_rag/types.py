@@ -273,12 +273,29 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeUse:
+    """A time that a question asks about, and what it did to the hits.
+
+    Attributes:
+        words: As they stand in the question.
+        prefers: `later`, `earlier`, `admission`, `discharge`, `before admission` or `written` (on
+            the date that the words are).
+        raised: Hits that gained by it; 0 where none is of that time, or their notes carry none.
+    """
+
+    words: str = field(repr=False)
+    prefers: str
+    raised: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """How an answer came about.
 
     Attributes:
         queries: What was searched for: the question, then its entities.
         left: Hits that were left out, since they fell off or were too many.
+        times: The question's words of time, and how many hits each moved up.
         passages: Ids of the chunks under each number that the generator read.
         copies: Hits left out since another passage says the same.
         over: Hits left out for want of room.
@@ -288,6 +305,7 @@ class Trace:
 
     queries: tuple[str, ...] = field(default=(), repr=False)
     left: int = 0
+    times: tuple[TimeUse, ...] = ()
     passages: tuple[tuple[str, ...], ...] = ()
     copies: int = 0
     over: int = 0

@@ -50,6 +50,9 @@ class ChatServer(ThreadingHTTPServer):
     Or a choice (dict) as a server sends it; `Steps`; `Refused`; or None: the connection breaks off.
 
     Attributes:
+        tokenize: A text to the number of its tokens, to bytes or to a status; by default there is
+            no such path.
+        tokenized: The texts that were counted.
         open: Connections at the moment.
         left: How many clients went away in the middle of an answer.
     """
@@ -61,6 +64,7 @@ class ChatServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.say, self.prompts, self.bodies, self.usage = say, [], [], dict(USAGE)
         self.models, self.asked_models, self.open, self.left = ["tiny-chat"], 0, 0, 0
+        self.tokenize, self.tokenized = lambda text: 404, []
         self.headers, self.lock, self.change = [], threading.Lock(), threading.Condition()
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
@@ -96,6 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/tokenize":
+            return self._tokenize(body)
         with server.lock:
             server.bodies.append(body)
             server.headers.append(dict(self.headers))
@@ -119,6 +125,14 @@ class _Handler(BaseHTTPRequestHandler):
         choice = said if isinstance(said, dict) else {"message": {"content": said}}
         reply = {"choices": [choice if chat else {"text": said, "finish_reason": "stop"}]}
         return self._send(200, reply | ({"usage": server.usage} if server.usage else {}))
+
+    def _tokenize(self, body):
+        self.server.tokenized.append(body["prompt"])
+        said = self.server.tokenize(body["prompt"])
+        if isinstance(said, bytes):
+            return self._send(200, said)
+        refused = isinstance(said, int) and said >= 400
+        return self._send(said, {}) if refused else self._send(200, {"count": said})
 
     def _send(self, status, content, headers=None):
         data = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -9,7 +9,10 @@ __all__ = ["load_generator"]
 
 
 def load_generator(name: str, **options: Any) -> Generator:
-    """A generator by name: `extractive` (no model), `openai` (any compatible server).
+    """A generator by name: `extractive`, `openai` or `vllm`.
+
+    The first has no model and quotes, the second asks any compatible server, the third loads a
+    model into this process.
 
     Raises:
         UnknownName: There is none of this name.

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 from drehr_rag._arguments import number, whole
 from drehr_rag._retry import pause
-from drehr_rag.errors import GeneratorUnavailable, ReplyUnusable
+from drehr_rag.errors import GeneratorTimeout, GeneratorUnavailable, ReplyUnusable
 from drehr_rag.generators._per_loop import PerLoop
 from drehr_rag.generators._replies import reply_of
 from drehr_rag.generators._server import address_and_headers
@@ -23,6 +23,9 @@ CONNECT_TIMEOUT = 10.0
 
 STALL = 30.0
 """Seconds from one piece of a streamed reply to the next."""
+
+COUNTING = 5.0
+"""Seconds for the number of a text's tokens: it is only for a budget, which can be estimated."""
 
 RETRIES = 2
 """Further tries after 408, 425, 429, 5xx, silence or a broken connection (`drehr_rag._retry`)."""
@@ -146,6 +149,27 @@ class ChatClient:
             GeneratorError: As of `chat`.
         """
         return await self._reply("completions", {"prompt": prompt}, options)
+
+    async def count(self, text: str) -> int:
+        """Tokens of a text, by the server's tokenizer (vLLM's `/tokenize`); asked once, briefly.
+
+        Raises:
+            GeneratorError: It does not say.
+        """
+        path = "/tokenize"
+        wire = self._wires.here()
+        try:
+            async with asyncio.timeout(COUNTING), wire.gate:
+                asked = {"model": await self.model_name(), "prompt": text}
+                said = await wire.asked(path, {**asked, "add_special_tokens": False})
+        except TimeoutError:
+            what = f"does not answer within {COUNTING:g} s"
+            raise GeneratorTimeout(f"{wire.who(path)} {what}", what) from None
+        number = said.get("count") if isinstance(said, dict) else None
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            what = "sent no number of tokens"
+            raise ReplyUnusable(f"{wire.who(path)} {what}", what)
+        return number
 
     async def stream(
         self, messages: Messages, **options: Unpack[Options]

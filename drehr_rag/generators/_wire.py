@@ -65,7 +65,11 @@ class Wire:
 
     def who(self, path: str) -> str:
         """Which server, with the whole address, for messages."""
-        return f"{self._what} at {self._url}/{path}"
+        return f"{self._what} at {self._address(path)}"
+
+    def _address(self, path: str) -> str:
+        """A path from `/` on is beside `/v1`, not under it."""
+        return self._url.removesuffix("/v1") + path if path[0] == "/" else f"{self._url}/{path}"
 
     async def only_model(self) -> str:
         """The only model that is served; several who ask at once wait for one answer.
@@ -121,7 +125,7 @@ class Wire:
     async def _sent(self, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         """The open answer, if its status is 200."""
         method, data = ("GET", None) if body is None else ("POST", _bytes(body))
-        request = self._http.build_request(method, f"{self._url}/{path}", content=data)
+        request = self._http.build_request(method, self._address(path), content=data)
         answer = await self._http.send(request, stream=True)
         if answer.status_code == 200:
             return answer

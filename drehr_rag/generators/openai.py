@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from hashlib import sha256
 from typing import Any
 
 from drehr_rag._arguments import number, whole
@@ -17,6 +18,9 @@ from drehr_rag.generators._chat_client import (
     Options,
 )
 from drehr_rag.protocols import GenerationRequest, Piece, Reply
+
+COUNTED = 4096
+"""Texts whose tokens are remembered: passages come again from one question to the next."""
 
 
 def load(*, url: str, **options: Any) -> "OpenAIGenerator":
@@ -75,6 +79,8 @@ class OpenAIGenerator:
         )
         self._options = Options(temperature=temperature, seed=seed, max_tokens=max_tokens)
         self._background = Background(self._client.aclose)
+        self._counted: dict[bytes, int] = {}
+        self._counts = True
         self.tokens: dict[str, int] | None = None
         """Of the last `generate`, as the server counted; None if it did not say. Several threads
         look at each `Reply` instead."""
@@ -127,6 +133,23 @@ class OpenAIGenerator:
             GeneratorError: As of `generate`; or the reply breaks off or stalls.
         """
         return self._client.stream(_messages(request), **self._options_of(request))
+
+    def count(self, text: str) -> int | None:
+        """Tokens of a text, by the server's tokenizer, if it has vLLM's `/tokenize`.
+
+        A server that once did not say is not asked again.
+        """
+        key = sha256(text.encode(errors="replace")).digest()  # the text itself is not kept
+        if key not in self._counted and self._counts:
+            try:
+                number = self._background.call(self._client.count, text)
+            except GeneratorError:
+                self._counts = False
+                return None
+            if len(self._counted) >= COUNTED:
+                self._counted.clear()
+            self._counted[key] = number
+        return self._counted.get(key)
 
     def close(self) -> None:
         """End what `generate` has under way, and its connections and thread."""

@@ -1,7 +1,7 @@
 """Question → answer with citations, or none.
 
 ```text
-question ── understanding.py ──► queries ── retrieving.py ──► hits
+question ── understanding.py ──► queries ── retrieving.py (times.py, steering.py) ──► hits
 hits ── passages.py (instructions.py withholds) ──► passages ── asking.py ──► prompt ──► generator
 reply ── claims.py ──► claims ── verifying.py (citing.py, folding.py) ──► sentences ──► Answer
 ```

@@ -21,7 +21,8 @@ from drehr_rag.protocols import GenerationRequest, Generator, Reply, StreamingGe
 from drehr_rag.qa.answering import NOTHING_FOUND, UNSUPPORTED_POLICIES, Asked, Unsupported
 from drehr_rag.qa.audit import AuditLog
 from drehr_rag.qa.claims import Growing, claims_of
-from drehr_rag.qa.passages import BUDGET, Count, estimate
+from drehr_rag.qa.counting import counter
+from drehr_rag.qa.passages import BUDGET, Count
 from drehr_rag.qa.retrieving import PASSAGES, Entities, Retrieved, retrieve
 from drehr_rag.types import NOTICE, Answer, AnswerSentence, Hit, Scope
 
@@ -39,20 +40,24 @@ class Settings:
     Attributes:
         passages: Hits that are read at most.
         budget: Tokens of all passages together.
-        count: Tokens of a text, by the generator's tokenizer.
+        count: Tokens of a text; by default the generator's own count, if it has one and the
+            passages may exceed the budget, else an estimate.
         unsupported: `remove` sentences that the notes do not support, or `flag` them.
         entities: Names what a question asks about, so that each is searched for.
         marked: The generator is told beside each passage what it denies, suspects, or says of the
             past and of relatives (`notes/assertions.py`).
+        by_time: Whether a question's words of time ("latest", "on discharge", "in March") move hits
+            of that time up.
         notice: Goes with every answer.
     """
 
     passages: int = PASSAGES
     budget: int = BUDGET
-    count: Count = field(default=estimate, repr=False)
+    count: Count | None = field(default=None, repr=False)
     unsupported: Unsupported = "remove"
     entities: Entities | None = field(default=None, repr=False)
     marked: bool = True
+    by_time: bool = True
     notice: str = NOTICE
 
     def __post_init__(self) -> None:
@@ -229,9 +234,16 @@ class QaChain:
         def find(queries: list[str], k: int) -> list[list[Hit]]:
             return self._search(queries, scope=scope, k=k, **narrow)
 
-        found = retrieve(question, find, entities=settings.entities, most=settings.passages)
+        found = retrieve(
+            question,
+            find,
+            entities=settings.entities,
+            most=settings.passages,
+            by_time=settings.by_time,
+        )
         seconds = perf_counter() - started
-        policy, count = settings.unsupported, settings.count
+        policy = settings.unsupported
+        count = settings.count or counter(self._generator, found.hits, settings.budget)
         asked = None
         if found.hits:
             asked = Asked.of(
@@ -267,7 +279,8 @@ class _Work:
         else:
             made = self.asked.answer(claims_of(uncut(self.reply)), self.generating)
             tokens = self.reply.tokens._asdict() if self.reply.tokens else None
-        trace = replace(made.trace, queries=self.found.queries, left=self.found.left)
+        found = self.found
+        trace = replace(made.trace, queries=found.queries, left=found.left, times=found.times)
         seconds = {"retrieve": self.seconds, **made.seconds}
         return made.model_copy(
             update={"trace": trace, "tokens": tokens, "seconds": seconds, "notice": self.notice}

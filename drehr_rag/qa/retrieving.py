@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from drehr_rag.qa.steering import steer
+from drehr_rag.qa.times import times
 from drehr_rag.retrievers._fusion import RRF_K
-from drehr_rag.types import Hit
+from drehr_rag.types import Hit, TimeUse
 
 Find = Callable[[list[str], int], list[list[Hit]]]
 """Queries, and how many hits of each; the scope is bound already."""
@@ -34,15 +36,22 @@ class Retrieved:
         queries: The question, then its entities.
         hits: Best first.
         left: How many were found and left out.
+        times: The question's words of time, and what each did.
     """
 
     queries: tuple[str, ...] = field(repr=False)
     hits: tuple[Hit, ...]
     left: int = 0
+    times: tuple[TimeUse, ...] = ()
 
 
 def retrieve(
-    question: str, find: Find, *, entities: Entities | None = None, most: int = PASSAGES
+    question: str,
+    find: Find,
+    *,
+    entities: Entities | None = None,
+    most: int = PASSAGES,
+    by_time: bool = True,
 ) -> Retrieved:
     """Search for the question and for each of its entities.
 
@@ -54,13 +63,16 @@ def retrieve(
         find: Searches.
         entities: Names what the question asks about; without, the question is searched for alone.
         most: Hits that go on at most.
+        by_time: Whether words such as "latest" or "on discharge" move hits of that time up.
     """
+    asked = times(question) if by_time else ()
     named = [one for one in (entities(question) if entities else ()) if one.strip()]
     queries = list(dict.fromkeys([question, *named]))
-    rankings = find(queries, most if len(queries) == 1 else 2 * most)
+    rankings = find(queries, most if len(queries) == 1 and not asked else 2 * most)
     hits = rankings[0] if len(rankings) == 1 else _fused(rankings)
+    hits, used = steer(hits, asked) if asked else (hits, ())
     kept = _cut(hits, most)
-    return Retrieved(tuple(queries), tuple(kept), len(hits) - len(kept))
+    return Retrieved(tuple(queries), tuple(kept), len(hits) - len(kept), used)
 
 
 def _fused(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:

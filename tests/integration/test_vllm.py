@@ -163,6 +163,12 @@ async def running(url, number, seconds=60):
     return False
 
 
+def test_tokens_are_counted_by_the_servers_tokenizer(url):
+    """Each byte is a token of this model, and nothing stands before or behind."""
+    with load_generator("openai", url=url) as asked:
+        assert [asked.count(text) for text in ("heparin", "µg", "")] == [7, 3, 0]
+
+
 def test_many_at_once(url):
     requests = [GenerationRequest(f"Why {i}?", "q", ("p",), SMALL) for i in range(20)]
     with load_generator("openai", url=url, max_tokens=200) as asked:
