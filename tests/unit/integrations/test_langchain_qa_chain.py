@@ -21,6 +21,8 @@ from drehr_rag.errors import (
 from drehr_rag.integrations.langchain import ehr_qa_chain
 from drehr_rag.types import Answer, AnswerSentence
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 SECRET = "Zebedee"
 P1, P2 = Patient("p1"), Patient("p2")
 SAID = json.dumps(

@@ -25,6 +25,8 @@ from drehr_rag.integrations import llama_index
 from drehr_rag.integrations.langchain import DrEhrRetriever, DrEhrVectorStore
 from drehr_rag.testing import HashEncoder
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 EVERYBODY = AllPatients(reason="test")
 QUERY = "heart failure"
 

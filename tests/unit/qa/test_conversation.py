@@ -9,6 +9,8 @@ from drehr_rag import EhrIndex, Note, Patient
 from drehr_rag.errors import BadArgument, ScopeRequired
 from drehr_rag.qa.conversation import LONGEST, Conversation
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 P1 = Patient("p1")
 
 

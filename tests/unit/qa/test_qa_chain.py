@@ -22,6 +22,8 @@ from drehr_rag.generators import load_generator
 from drehr_rag.qa import AuditLog, QaChain, Settings
 from drehr_rag.types import NOTICE, Answer, AnswerSentence
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 SECRET = "Zebedee"
 NOTES = [
     Note(note_id="n1", patient_id="p1", text=f"{SECRET} has gout. Allopurinol 300 mg daily."),

@@ -14,6 +14,8 @@ from drehr_rag.integrations.llama_index import EhrQueryEngine
 from drehr_rag.qa.answering import NOT_IN_NOTES
 from drehr_rag.types import Answer
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 SECRET = "Zebedee"
 P1 = Patient("p1")
 SAID = {
