@@ -435,6 +435,9 @@ Scope = Patient | Encounter | Cohort | AllPatients
 
 Mode = Literal["hybrid", "dense", "lexical", "rrf"]
 
+SearchMode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
+"""Modes of an index; `expanded` needs a knowledge graph."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:

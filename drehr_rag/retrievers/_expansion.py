@@ -11,9 +11,12 @@ from drehr_rag.retrievers._terms import COMMON, SHORT, fit, folded, looks_short,
 from drehr_rag.types import MatchKind
 
 WEIGHTS: Mapping[MatchKind, float] = MappingProxyType(
-    {"string": 1.0, "synonym": 0.8, "abbreviation": 0.8, "hyponym": 0.6, "related": 0.0}
+    {"string": 0.9, "synonym": 0.9, "abbreviation": 0.9, "hyponym": 0.6, "related": 0.0}
 )
-"""What a mention of each kind is worth beside one of the query's own words."""
+"""What a mention of each kind is worth beside one of the query's own words, of which the least is
+`_widening.STRING`. Chosen on vaers2003 and mtsamples_select (docs/measurements.md): of narrower
+terms the coders of the one want less, the rules of the other more; both are worse with related.
+"""
 
 MOST: Mapping[MatchKind, int] = MappingProxyType(
     {"string": 4, "synonym": 24, "abbreviation": 12, "hyponym": 64, "related": 16}
@@ -21,7 +24,7 @@ MOST: Mapping[MatchKind, int] = MappingProxyType(
 """Terms of each kind that are searched for, those of the greatest weight first."""
 
 STEPS = 2
-"""Steps down to narrower concepts."""
+"""Steps down to narrower concepts; chosen likewise, three find no more."""
 
 NARROWER = 128
 """Narrower, or related, concepts whose names are looked at; a disease has up to thousands."""

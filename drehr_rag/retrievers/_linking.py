@@ -7,7 +7,6 @@ from typing import Literal
 from drehr_rag.kg.inventories import NONE, Inventory
 from drehr_rag.protocols import KnowledgeGraph
 from drehr_rag.retrievers._terms import (
-    COMMON,
     GENERAL,
     LONGEST,
     folded,
@@ -75,14 +74,14 @@ def link(query: str, graph: KnowledgeGraph, inventory: Inventory | None = None) 
     Time is bounded: at most 256 words are looked at, and 16 parts linked.
     """
     said = words(query)[:READ]
-    content = [word for word in said if word.lower() not in COMMON] or said
+    content = [word for word in said if word.lower() not in GENERAL] or said
     found: list[Mention] = []
     start = 0
     while start < len(said) and len(found) < MENTIONS:
         for end in range(min(len(said), start + LONGEST), start, -1):
             span = said[start:end]
             if meanings := _meanings(span, graph, inventory):
-                own = sum(word.lower() not in COMMON for word in span) or len(span)
+                own = sum(word.lower() not in GENERAL for word in span)
                 part = min(1.0, own / len(content))
                 found.append(Mention(" ".join(span), part, tuple(meanings)))
                 start = end - 1
@@ -97,11 +96,14 @@ def _meanings(
     text = " ".join(span)
     if all(word.lower() in GENERAL for word in span) or len(text) < 2:
         return []
-    if len(span) == 1 and (senses := _of_abbreviation(text, graph, inventory)):
-        return senses
+    meant = _of_abbreviation(text, graph, inventory) if len(span) == 1 else []
+    if any(meaning.concepts for meaning in meant):
+        return meant
     if concepts := graph.concepts(text):
         by: By = "abbreviation" if looks_short(text) else "exact"
         return [Meaning(text, tuple(concepts[:CONCEPTS]), 1.0, by)]
+    if meant:
+        return meant
     for variant in variants(list(span)):
         if concepts := graph.concepts(variant):
             return [Meaning(variant, tuple(concepts[:CONCEPTS]), 1.0, "normalised")]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from drehr_rag.retrievers._expansion import Term
-from drehr_rag.retrievers._terms import fold, spaced, words
+from drehr_rag.retrievers._terms import folded, spaced, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,7 @@ class Passage:
     @classmethod
     def of(cls, text: str) -> "Passage":
         """Split a text once, however many terms are looked for."""
-        said = words(text)
-        return cls(spaced([fold(word) for word in said]), spaced(said))
+        return cls(folded(text), spaced(words(text)))
 
     def has(self, phrase: str, *, exact: bool) -> bool:
         """Whether a spaced phrase stands in it, as written or folded."""
@@ -31,5 +30,4 @@ class Passage:
 
 def phrase_of(term: Term) -> str:
     """The spaced words that are looked for: as written where capitals matter."""
-    said = words(term.text)
-    return spaced(said if term.exact else [fold(word) for word in said])
+    return spaced(words(term.text)) if term.exact else folded(term.text)

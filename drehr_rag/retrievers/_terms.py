@@ -3,31 +3,37 @@
 import re
 from collections.abc import Iterator
 
-SPELLING = (
-    ("haem", "hem"),
-    ("aemi", "emi"),
-    ("anaes", "anes"),
-    ("aesth", "esth"),
-    ("caec", "cec"),
-    ("paed", "ped"),
-    ("oede", "ede"),
-    ("oesoph", "esoph"),
-    ("noea", "nea"),
-    ("rhoea", "rhea"),
-    ("coeli", "celi"),
-    ("oestr", "estr"),
-    ("leuco", "leuko"),
-    ("leucae", "leuke"),
-    ("leukae", "leuke"),
-    ("ischae", "ische"),
-    ("isation", "ization"),
-    ("tumour", "tumor"),
-    ("behaviour", "behavior"),
-    ("colour", "color"),
-    ("sulph", "sulf"),
-    ("fibre", "fiber"),
-)
-"""British and American spelling of what medical words are made of, applied in this order."""
+AMERICAN = {
+    "leucaem": "leukem",
+    "leukaem": "leukem",
+    "leuco": "leuko",
+    "haem": "hem",
+    "aemi": "emi",
+    "anaes": "anes",
+    "aesth": "esth",
+    "aetio": "etio",
+    "caec": "cec",
+    "caesar": "cesar",
+    "faec": "fec",
+    "gynaec": "gynec",
+    "ischae": "ische",
+    "paed": "ped",
+    "coeli": "celi",
+    "foet": "fet",
+    "noea": "nea",
+    "oede": "ede",
+    "oesoph": "esoph",
+    "oestr": "estr",
+    "rhoea": "rhea",
+    "isation": "ization",
+    "behaviour": "behavior",
+    "colour": "color",
+    "labour": "labor",
+    "tumour": "tumor",
+    "sulph": "sulf",
+    "fibre": "fiber",
+}
+"""British spelling of what medical words are made of, and the American; from left to right."""
 
 COMMON = frozenset(
     """
@@ -71,19 +77,28 @@ SHORT = 6
 LONGEST = 8
 """Words of a name; in the shared graphs 95 of 100 names have no more."""
 
+TURNED = 4
+"""Words of a name that may stand in another order at most."""
+
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_BRITISH = re.compile("|".join(AMERICAN))
 _TAIL = re.compile(
     r"(?i)(?:\s*[(\[](?:disorder|disease|disease/finding|finding|morphology|procedure|nos)[)\]]"
     r"|,? nos)\s*$"
 )
 
 
-def fold(word: str) -> str:
-    """A word without case, British spelling, plural and possessive s."""
-    word = word.lower().removesuffix("'s")
-    for british, american in SPELLING:
-        if british in word:
-            word = word.replace(british, american)
+def american(text: str) -> str:
+    """A text in small letters and American spelling."""
+    return _BRITISH.sub(lambda found: AMERICAN[found[0]], text.lower())
+
+
+def fold(text: str) -> list[str]:
+    """The words of a text without case, British spelling, plural and possessive s."""
+    return [_singular(word.removesuffix("'s")) for word in words(american(text))]
+
+
+def _singular(word: str) -> str:
     plural = len(word) > 3 and word[-1] == "s" and word[-2] not in "siu"
     return word[:-1] if plural else word
 
@@ -100,7 +115,7 @@ def spaced(folded: list[str]) -> str:
 
 def folded(text: str) -> str:
     """The folded words of a text, spaced."""
-    return spaced([fold(word) for word in words(text)])
+    return spaced(fold(text))
 
 
 def looks_short(term: str) -> bool:
@@ -125,14 +140,12 @@ def fit(term: str) -> bool:
 
 
 def variants(span: list[str]) -> Iterator[str]:
-    """Other ways to write a few words: folded, rotated ("abdominal pain upper"), with plural s."""
-    plain = [fold(word) for word in span]
+    """Other ways to write a few words: folded, plural, turned round ("abdominal pain upper")."""
+    said = american(" ".join(span)).split()
+    plain = [_singular(word) for word in said]
+    yield " ".join(said)
     yield " ".join(plain)
-    american = [word.lower() for word in span]
-    for british, other in SPELLING:
-        american = [word.replace(british, other) for word in american]
-    yield " ".join(american)
     yield " ".join([*plain[:-1], plain[-1] + "s"])
-    if 1 < len(plain) <= 4:
-        for split in range(1, len(plain)):
-            yield " ".join(american[split:] + american[:split])
+    if len(said) <= TURNED:
+        for at in range(1, len(said)):
+            yield " ".join(said[at:] + said[:at])

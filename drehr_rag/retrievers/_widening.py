@@ -16,8 +16,9 @@ EACH = 50
 READ = 1_000
 """Chunks that are read for one query; a hundred take about a millisecond (Qdrant Edge 0.9)."""
 
-STRING = 0.8
-"""Least worth of a chunk in which the query itself stands: no other term's weight is above it."""
+STRING = 0.9
+"""Least worth of a chunk in which the query itself stands: no weight of the package's is above it,
+so that nothing stands before what says the query's own words."""
 
 EVEN = 0.5
 """Share of a term's weight that any mention has; the rest goes by BM25, the best mention's being 1.
@@ -55,9 +56,9 @@ def widen(
 ) -> Widened:
     """Score the lexical side anew, with what the terms find.
 
-    A chunk with the query's own words is worth 0.8 to 1 if they stand together, and less by as
-    much as are missing if they do not; one with a term is worth 0.5 to 1 times the term's weight.
-    The best counts: terms never take from a chunk what it has.
+    A chunk with the query's own words is worth 0.9 to 1 if they stand together, less if they do
+    not, by as much as are missing; one with a term is worth 0.5 to 1 times the term's weight. The
+    best counts: terms never take from a chunk what it has.
     """
     if not terms:
         return Widened()
@@ -74,7 +75,7 @@ def widen(
         there = [r for r in ranking if r.chunk_id in passages]
         there = [r for r in there if passages[r.chunk_id].has(phrase, exact=term.exact)]
         for one in there:
-            share = EVEN + (1 - EVEN) * one.score / there[0].score
+            share = EVEN + (1 - EVEN) * one.score / (there[0].score or 1.0)
             worth[one.chunk_id] = max(worth.get(one.chunk_id, 0.0), term.weight * share)
             match = Match(term.text, term.kind, term.of, term.weight, term.concept)
             matches.setdefault(one.chunk_id, []).append(match)
@@ -106,9 +107,9 @@ def _own(
         for one in lexical
         if one.chunk_id in passages and passages[one.chunk_id].has(phrase, exact=False)
     ]
-    worth = {one.chunk_id: min(1.0, one.score / bound) for one in lexical if bound}
+    worth = {one.chunk_id: min(STRING, one.score / bound) for one in lexical if bound}
     for one in whole:
-        least = STRING + (1 - STRING) * one.score / whole[0].score
+        least = STRING + (1 - STRING) * one.score / (whole[0].score or 1.0)
         worth[one.chunk_id] = max(worth.get(one.chunk_id, 0.0), least)
     return worth
 

@@ -170,8 +170,8 @@ def opened(graph: KnowledgeGraph | str | Path | None) -> KnowledgeGraph:
     """
     if graph is None:
         raise BadArgument(
-            "mode expanded needs a knowledge graph: give graph, a folder that drehr-rag kg build "
-            "has made"
+            "mode expanded needs a knowledge graph: index.use_graph(FOLDER), or --graph FOLDER; "
+            "drehr-rag kg build makes one"
         )
     return StoredGraph(graph) if isinstance(graph, str | Path) else graph
 
