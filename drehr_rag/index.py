@@ -19,7 +19,16 @@ from drehr_rag.notes.chunkers import load_chunker
 from drehr_rag.notes.readers import Fields
 from drehr_rag.notes.sections import canonical
 from drehr_rag.notes.sentences import sentence_spans
-from drehr_rag.protocols import Chunker, Encoder, Engine, Generator, NoteStream, Parts, Retriever
+from drehr_rag.protocols import (
+    Chunker,
+    Encoder,
+    Engine,
+    Generator,
+    KnowledgeGraph,
+    NoteStream,
+    Parts,
+    Retriever,
+)
 from drehr_rag.qa import PASSAGES, Allow, AuditLog, QaChain, Settings
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.stores import Access, Layout, ScopedStore, open_store
@@ -32,10 +41,10 @@ from drehr_rag.types import (
     Fingerprint,
     Hit,
     IndexReport,
-    Mode,
     Note,
     PatientHits,
     Scope,
+    SearchMode,
     as_id,
     as_time,
 )
@@ -217,7 +226,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -229,7 +238,7 @@ class EhrIndex:
             query: A clinical entity or a few words ("heart failure").
             scope: Whose notes.
             k: At most so many hits.
-            mode: `hybrid`, `dense` or `lexical`.
+            mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`, which needs `use_graph`.
             note_type: Only notes of this type, or these.
             section: Only chunks under this heading, or these ("PMH" = "past medical history").
             since: Only notes written at or after this time.
@@ -257,7 +266,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -272,6 +281,30 @@ class EhrIndex:
         retriever = self._retriever(mode)
         return retriever.retrieve(list(queries), scope=scope, filters=filters, k=k)
 
+    def use_graph(
+        self,
+        graph: str | Path | KnowledgeGraph,
+        *,
+        abbreviations: Sequence[str | Path] = (),
+        **options: Any,
+    ) -> None:
+        """Widen queries of mode `expanded` by a knowledge graph: "CHF" finds "heart failure".
+
+        Args:
+            graph: A folder that `drehr-rag kg build` made, or any knowledge graph.
+            abbreviations: Inventories (docs/knowledge-graphs.md), the most trusted first.
+            options: `weights` by kind of match, `steps` down to narrower concepts, and those of
+                `hybrid`.
+
+        Raises:
+            GraphError: The folder holds no graph, or a file is no inventory.
+            BadArgument: A kind or a weight that cannot be meant.
+            UnknownName: No option has this name.
+        """
+        given = {"graph": graph, "abbreviations": abbreviations, **options}
+        parts = {"encoder": self.encoder, "store": self._store}
+        self._retrievers["expanded"] = load_retriever("expanded", **parts, **given)
+
     @needs_scope
     def search_patients(
         self,
@@ -280,7 +313,7 @@ class EhrIndex:
         scope: Scope,
         k: int = 10,
         per_patient: int = 3,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
         note_type: Names = None,
         section: Names = None,
         since: When = None,

@@ -193,6 +193,29 @@ class Chunk:
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
 
+MatchKind = Literal["string", "synonym", "abbreviation", "hyponym", "related"]
+"""How a term relates to the query, in CliniQ's words; `string`: the same words, spelt otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A term that stands in a chunk and says what the query says, or something narrower.
+
+    Attributes:
+        term: Its words.
+        kind: How it relates to the query.
+        of: The part of the query that it stands for.
+        weight: What it is worth beside the query's own words.
+        concept: The graph's concept of this name, if one is known.
+    """
+
+    term: str = field(repr=False)
+    kind: MatchKind
+    of: str = field(repr=False)
+    weight: float = 1.0
+    concept: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One retrieved chunk with its score.
@@ -201,11 +224,14 @@ class Hit:
         score: Higher is better; comparable only within one result list.
         scores: The score of each stage that found it, e.g. `{"dense": 0.61, "lexical": 7.2}`
             (cosine in [-1, 1], BM25 from 0 up).
+        matches: Terms other than the query's own that it was found by (mode `expanded`), the
+            weightiest first.
     """
 
     chunk: Chunk
     score: float
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    matches: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +452,9 @@ class AllPatients:
 Scope = Patient | Encounter | Cohort | AllPatients
 
 Mode = Literal["hybrid", "dense", "lexical", "rrf"]
+
+SearchMode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
+"""Modes of an index; `expanded` needs a knowledge graph."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "chunk_id": chunk.chunk_id,
         "text": chunk.source,
         "metadata": dict(chunk.metadata),
+        "matches": [asdict(match) for match in hit.matches],
     }
 
 
@@ -128,6 +129,9 @@ def show_hits(hits: Sequence[Hit], query: str, out: Console) -> None:
         head.append(_place(hit.chunk))
         out.print(head)
         out.print(Text("    ") + passage(hit.chunk.source, query))
+        if hit.matches:
+            why = "; ".join(f"{m.term} ({m.kind} of {m.of})" for m in hit.matches)
+            out.print(Text("    by ", "dim") + plain(why))
 
 
 def show_answer(answer: Answer, out: Console) -> None:

@@ -1,5 +1,6 @@
 """`drehr-rag search`: the passages that fit a query."""
 
+from pathlib import Path
 from typing import Annotated, Optional, cast
 
 import typer
@@ -9,7 +10,7 @@ from drehr_rag.cli import _options as o
 from drehr_rag.cli._show import console, group_record, hit_record, print_json, show_hits
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
-from drehr_rag.types import Mode
+from drehr_rag.types import SearchMode
 
 
 def command(
@@ -21,7 +22,21 @@ def command(
     all_patients: o.Everybody = False,
     reason: o.Reason = None,
     k: Annotated[int, typer.Option("-k", help="How many hits, or patients.")] = 10,
-    mode: Annotated[str, typer.Option(help="hybrid, dense, lexical or rrf.")] = "hybrid",
+    mode: Annotated[
+        str, typer.Option(help="hybrid, dense, lexical, rrf; expanded with --graph.")
+    ] = "hybrid",
+    graph: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Also find synonyms, abbreviations and narrower terms of a knowledge graph "
+            "(drehr-rag kg build).",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    abbreviations: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="With --graph: an inventory; may be repeated.", metavar="FILE"),
+    ] = None,
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
     per_patient: Annotated[
         Optional[int],  # noqa: UP045
@@ -40,12 +55,14 @@ def command(
     [bold]Example:[/bold] drehr-rag search "heart failure" --store ./ehr.idx --patient p1 -k 5
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
-    chosen = cast(Mode, mode)
+    chosen = cast(SearchMode, _mode(mode, graph, abbreviations))
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
     out = console()
     with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
         o.warn_unknown(index, scope)
+        if graph is not None:
+            index.use_graph(graph, abbreviations=abbreviations or ())
         if by_patient:
             groups = index.search_patients(
                 query,
@@ -81,3 +98,16 @@ def command(
                 show_hits(hits, query, out)
         if not json and not (groups or (not by_patient and hits)):
             out.print("nothing found in scope")
+
+
+def _mode(mode: str, graph: Path | None, abbreviations: list[Path] | None) -> str:
+    """The mode; a graph alone says `expanded`.
+
+    Raises:
+        BadArgument: The options do not go together.
+    """
+    if graph is None and (abbreviations or mode == "expanded"):
+        raise BadArgument("mode expanded and --abbreviations go with --graph FOLDER")
+    if graph is not None and mode not in ("hybrid", "expanded"):
+        raise BadArgument(f"--graph goes with mode expanded, not {mode}")
+    return mode if graph is None else "expanded"

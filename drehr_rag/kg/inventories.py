@@ -9,9 +9,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from drehr_rag.errors import GraphError
+from drehr_rag.kg._keys import key_of
 from drehr_rag.kg.loaders._open import reading
 
 NONE = "not an abbreviation"
@@ -68,6 +70,24 @@ class Inventory:
             key=lambda sense: -1.0 if sense.share is None else sense.share,
             reverse=True,
         )
+
+    def shorts(self, long: str) -> list[tuple[str, float | None]]:
+        """How notes abbreviate a name, each with its share of the uses of those letters.
+
+        As written, case and all; the surest first, those that nobody counted last.
+        """
+        found = self._by_name.get(key_of(long), [])
+        return sorted(found, key=lambda one: (0.0 if one[1] is None else -one[1], one[0]))
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[str, float | None]]]:
+        """Name → surfaces with the share of this sense."""
+        found: dict[str, list[tuple[str, float | None]]] = defaultdict(list)
+        for surface, short in self._surfaces.items():
+            for sense in self._senses[short].values():
+                if sense.long != NONE and (not sense.surfaces or surface in sense.surfaces):
+                    found[key_of(sense.long)].append((surface, sense.share))
+        return dict(found)
 
     def counted(self, least: float) -> dict[str, Sense]:
         """The foremost sense of each abbreviation, as written, if it has at least this share.

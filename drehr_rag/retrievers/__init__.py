@@ -11,7 +11,7 @@ __all__ = ["load_retriever"]
 
 
 def load_retriever(name: str, **parts: Any) -> Retriever:
-    """A retriever by name: `hybrid`, `dense`, `lexical`, or a third party's.
+    """A retriever by name: `hybrid`, `dense`, `lexical`, `rrf`, `expanded`, or a third party's.
 
     Args:
         name: Its name.

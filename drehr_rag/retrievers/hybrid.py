@@ -105,10 +105,17 @@ class HybridRetriever:
 
 def fused_as_points(fusion: Fusion, sides: Mapping[str, Sequence[Ranked]]) -> list[Ranked]:
     """Rankings by chunk made one, equal scores in the order that `retrieve` puts them in."""
+    points, names = as_points(sides)
+    return [replace(one, chunk_id=names[one.chunk_id]) for one in fusion(points)]
+
+
+def as_points(
+    sides: Mapping[str, Sequence[Ranked]],
+) -> tuple[dict[str, list[Ranked]], dict[str, str]]:
+    """Rankings by chunk as rankings by point, and each point's chunk."""
     names = {point_id(one.chunk_id): one.chunk_id for some in sides.values() for one in some}
     points = {name: point for point, name in names.items()}
-    fused = fusion({stage: _renamed(some, points) for stage, some in sides.items()})
-    return [replace(one, chunk_id=names[one.chunk_id]) for one in fused]
+    return {stage: _renamed(some, points) for stage, some in sides.items()}, names
 
 
 def _renamed(ranked: Sequence[Ranked], points: Mapping[str, str]) -> list[Ranked]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from drehr_rag.errors import ScopeError, ScopeRequired
 from drehr_rag.index import EhrIndex
+from drehr_rag.kg import build_graph
 from drehr_rag.qa import Settings
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.stores import ScopedStore
@@ -34,7 +35,14 @@ OVER_HTTP = 200
 """On each kind of store; fewer where each example takes some thirty connections."""
 
 
-def build(stores, seed):
+TERMS = (
+    "id,term\nD:1,heart\nD:1,stroke\nD:1,heart failure\nD:2,fever\nD:2,pain\nR:1,warfarin\n"
+    "R:1,lasix\n"
+)
+"""A graph in which half of the words mean another."""
+
+
+def build(stores, seed, graph):
     """An index over 60 random chunks."""
     rng = np.random.default_rng(seed)
     encoder = HashEncoder(dimension=16)
@@ -73,9 +81,9 @@ def build(stores, seed):
         sparse_passages(texts),
         {chunk.note_id: ("d", 1) for chunk in chunks},
     )
-    return SimpleNamespace(
-        index=EhrIndex(store, location="test", encoder=encoder), chunks=chunks, store=store
-    )
+    index = EhrIndex(store, location="test", encoder=encoder)
+    index.use_graph(graph)
+    return SimpleNamespace(index=index, chunks=chunks, store=store)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -83,8 +91,11 @@ def wards(request, tmp_path_factory):
     """Some random indexes of one kind of store."""
     if request.param == "server" and "QDRANT_URL" not in os.environ:
         pytest.skip("no real Qdrant server: set QDRANT_URL")
-    stores = Stores(request.param, tmp_path_factory.mktemp("wall"))
-    yield [build(stores, seed) for seed in SEEDS]
+    folder = tmp_path_factory.mktemp("wall")
+    (folder / "terms.csv").write_text(TERMS)
+    graph = build_graph(folder / "kg", [f"table:{folder}/terms.csv?id=id&term=term"])
+    stores = Stores(request.param, folder)
+    yield [build(stores, seed, graph) for seed in SEEDS]
     stores.close()
 
 
@@ -157,6 +168,7 @@ READING = {
     "facets",
 }
 NOT_READING = {
+    "use_graph",
     "qa_chain",  # what it gives reads: `asked_of_a_chain`
     "open",
     "add",
@@ -186,7 +198,7 @@ def test_nothing_comes_from_outside(wards, request, share):
         given_filters=filters,
         query=queries,
         k=st.integers(1, 80),
-        mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf"]),
+        mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf", "expanded"]),
     )
     def look_everywhere(seed, scope, given_filters, query, k, mode):
         see_nothing_from_outside(wards[seed], scope, given_filters, query, k, mode)

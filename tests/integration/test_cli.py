@@ -152,6 +152,22 @@ def test_search_in_each_scope(run, store, tmp_path):
     assert all(1 <= len(group["hits"]) <= 2 for group in groups)
 
 
+def test_a_graph_widens_a_search_and_hits_say_by_what(run, store, tmp_path):
+    table = tmp_path / "terms.csv"
+    table.write_text("id,term\nD:1,cardiac insufficiency\nD:1,heart failure\n")
+    graph = tmp_path / "kg"
+    assert run("kg", "build", graph, f"table:{table}?id=id&term=term")[0] == 0
+    asked = ("search", "cardiac insufficiency", "--store", store, "--patient", "p01")
+    code, out, err = run(*asked, "--graph", graph, "--json")
+    assert code == 0, err
+    (match,) = json.loads(out)[0]["matches"]
+    assert (match["term"], match["kind"], match["concept"]) == ("heart failure", "synonym", "D:1")
+    _, out, _ = run(*asked, "--graph", graph)
+    assert "by heart failure (synonym of cardiac insufficiency)" in " ".join(out.split())
+    groups = json.loads(run(*asked, "--graph", graph, "--by-patient", "--json")[1])
+    assert groups[0]["hits"][0]["matches"][0] == match
+
+
 def test_matched_words_and_section_stand_out(run, store):
     code, out, _ = run("search", "heparin allergy", "--store", store, "--patient", "p08", "-k", "1")
     assert code == 0
@@ -301,6 +317,10 @@ def test_the_demo_shows_the_whole_way(run, tmp_path):
         (["search", "x", "--patient", "p01", "--reason", "y"], "goes with --all-patients"),
         (["search", "x", "--patient", "p01", "--per-patient", "2"], "goes with --by-patient"),
         (["search", "x", "--patient", "p01", "-k", "9" * 25], "whole number"),
+        (["search", "x", "--patient", "p01", "--mode", "expanded"], "go with --graph"),
+        (["search", "x", "--patient", "p01", "--abbreviations", "f"], "go with --graph"),
+        (["search", "x", "--patient", "p01", "--graph", "g", "--mode", "rrf"], "not rrf"),
+        (["search", "x", "--patient", "p01", "--graph", "/no/graph"], "/no/graph"),
         (["ask", "x", "--patient", "p01", "--model", "m"], "goes with --generator-url"),
         (["ask", "x", "--patient", "p01", "--generator-url", ""], "--generator-url is empty"),
         (["index", "NOTES", "--cleaning", "cliniq"], "goes with --chunker words"),

@@ -1,0 +1,217 @@
+"""Hybrid search widened by a knowledge graph: synonyms, abbreviations and narrower diseases."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from drehr_rag.errors import BadArgument
+from drehr_rag.kg.graph import StoredGraph
+from drehr_rag.kg.inventories import Inventory
+from drehr_rag.protocols import Encoder, KnowledgeGraph, Store
+from drehr_rag.retrievers._expansion import STEPS, WEIGHTS, Expander, Term
+from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
+from drehr_rag.retrievers._widening import Widened, widen
+from drehr_rag.retrievers.dense import DenseRetriever
+from drehr_rag.retrievers.hybrid import DEPTH, PER_PATIENT, as_points
+from drehr_rag.retrievers.lexical import LexicalRetriever
+from drehr_rag.stores._payload import point_id
+from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope
+
+
+def build(
+    *,
+    encoder: Encoder,
+    store: Store,
+    graph: KnowledgeGraph | str | Path | None = None,
+    abbreviations: Inventory | Sequence[str | Path] = (),
+    weights: Mapping[str, float] | None = None,
+    steps: int = STEPS,
+    dense_share: float = DENSE_SHARE,
+    depth: int = DEPTH,
+) -> "ExpandedRetriever":
+    """A hybrid retriever that also looks for what a graph says in other words.
+
+    Args:
+        encoder: As for `hybrid`.
+        store: As for `hybrid`.
+        graph: Any knowledge graph, or the folder of one that `drehr-rag kg build` made.
+        abbreviations: An inventory, or its files, the most trusted first.
+        weights: What a mention of a kind (`synonym`, `abbreviation`, `hyponym`, `related`) is
+            worth beside one of the query itself; those not given stay as they are.
+        steps: How far down narrower concepts are taken.
+        dense_share: As for `hybrid`.
+        depth: As for `hybrid`.
+
+    Raises:
+        BadArgument: There is no graph, or no such kind, or a weight is not from 0 to 1.
+        GraphError: The folder holds no graph.
+    """
+    expander = Expander(
+        opened(graph), _inventory(abbreviations), weights=checked(weights or {}), steps=steps
+    )
+    fusion = partial(relative_scores, dense_share=dense_share)
+    return ExpandedRetriever(encoder, store, expander, fusion, depth=depth)
+
+
+class ExpandedRetriever:
+    """Asks either side as `hybrid` does, and for each term besides; fuses by relative scores.
+
+    A query of which the graph knows nothing gets what `hybrid` gives.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        store: Store,
+        expander: Expander,
+        fusion: Fusion,
+        *,
+        depth: int = DEPTH,
+    ) -> None:
+        """Keep the parts."""
+        self._encoder = encoder
+        self._store = store
+        self._expander = expander
+        self._fusion = fusion
+        self._depth = depth
+        self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
+            "dense": DenseRetriever(encoder, store),
+            "lexical": LexicalRetriever(store),
+        }
+
+    def expand(self, query: str) -> list[Term]:
+        """What else is looked for, the weightiest first, each term with its reason."""
+        return self._expander.expand(query)
+
+    def retrieve(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Hit]]:
+        """The k best hits of each query; each tells which terms it was found by, and why."""
+        best, _ = self._best(queries, scope, filters, k)
+        wanted = list(dict.fromkeys(one.chunk_id for ranked, _ in best for one in ranked))
+        chunks = self._store.at(wanted, scope=scope, filters=filters)
+        return [_hits(ranked, chunks, widened) for ranked, widened in best]
+
+    def rank(
+        self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
+    ) -> list[list[Ranked]]:
+        """As `retrieve`, without the chunks."""
+        best, names = self._best(queries, scope, filters, k)
+        return [
+            [replace(one, chunk_id=names[one.chunk_id]) for one in ranked] for ranked, _ in best
+        ]
+
+    def retrieve_patients(
+        self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
+    ) -> list[PatientHits]:
+        """The k best patients by their best hit, among those that either side or a term finds."""
+        sides, chunks = self._groups(query, scope, filters, max(DEPTH, k), per_patient)
+        widened = widen(query, self.expand(query), sides, self._store, scope, filters)
+        chunks |= widened.chunks
+        patients: dict[str, list[Hit]] = {}
+        for hit in _hits(self._fused(sides, widened), chunks, widened):
+            if hit.chunk.patient_id is not None:
+                patients.setdefault(hit.chunk.patient_id, []).append(hit)
+        best = list(patients.items())[:k]
+        return [PatientHits(name, hits[0].score, tuple(hits[:per_patient])) for name, hits in best]
+
+    def _best(
+        self, queries: Sequence[str], scope: Scope, filters: Filters, k: int
+    ) -> tuple[list[tuple[list[Ranked], Widened]], dict[str, str]]:
+        """The k best points of each query, what they were widened by, and all points' chunks."""
+        where: Any = {"scope": scope, "filters": filters, "k": max(self._depth, k)}
+        dense = self._sides["dense"].rank(queries, **where)
+        lexical = self._sides["lexical"].rank(queries, **where)
+        names: dict[str, str] = {}
+        best = []
+        for query, near, same in zip(queries, dense, lexical, strict=True):
+            sides, known = as_points({"dense": near, "lexical": same})
+            widened = widen(query, self.expand(query), sides, self._store, scope, filters)
+            names |= known
+            names |= {point: chunk.chunk_id for point, chunk in widened.chunks.items()}
+            best.append((self._fused(sides, widened)[:k], widened))
+        return best, names
+
+    def _groups(
+        self, query: str, scope: Scope, filters: Filters, patients: int, per_patient: int
+    ) -> tuple[dict[str, list[Ranked]], dict[str, Chunk]]:
+        """The best points of the best patients of either side, and their chunks."""
+        found: dict[str, list[Ranked]] = {}
+        chunks: dict[str, Chunk] = {}
+        for stage, side in self._sides.items():
+            groups = side.retrieve_patients(
+                query,
+                scope=scope,
+                filters=filters,
+                k=patients,
+                per_patient=max(PER_PATIENT, per_patient),
+            )
+            hits = [hit for group in groups for hit in group.hits]
+            found[stage] = [Ranked(hit.chunk.chunk_id, hit.score) for hit in hits]
+            chunks |= {point_id(hit.chunk.chunk_id): hit.chunk for hit in hits}
+        return as_points(found)[0], chunks
+
+    def _fused(self, sides: Mapping[str, list[Ranked]], widened: Widened) -> list[Ranked]:
+        if not widened.ranked:
+            return self._fusion(sides)
+        fused = self._fusion({**sides, "lexical": widened.ranked})
+        words = {one.chunk_id: one.score for one in sides["lexical"]}
+        return [replace(one, scores=_told(one, words)) for one in fused]
+
+
+def opened(graph: KnowledgeGraph | str | Path | None) -> KnowledgeGraph:
+    """The graph, opened if it is a folder.
+
+    Raises:
+        BadArgument: There is none.
+        GraphError: The folder holds none.
+    """
+    if graph is None:
+        raise BadArgument(
+            "mode expanded needs a knowledge graph: index.use_graph(FOLDER), or --graph FOLDER; "
+            "drehr-rag kg build makes one"
+        )
+    return StoredGraph(graph) if isinstance(graph, str | Path) else graph
+
+
+def checked(weights: Mapping[str, float]) -> Any:
+    """The package's weights with these in their places.
+
+    Raises:
+        BadArgument: There is no such kind, or a weight is not from 0 to 1.
+    """
+    for kind, weight in weights.items():
+        if kind not in WEIGHTS or kind == "string":
+            known = ", ".join(name for name in WEIGHTS if name != "string")
+            raise BadArgument(f"weights are of {known}, not of {kind!r}")
+        if not isinstance(weight, int | float) or not 0 <= weight <= 1:
+            raise BadArgument(f"the weight of {kind} is a number from 0 to 1, not {weight!r}")
+    return {**WEIGHTS, **weights}
+
+
+def _inventory(abbreviations: Inventory | Iterable[str | Path]) -> Inventory | None:
+    if isinstance(abbreviations, str | Path):
+        abbreviations = [abbreviations]
+    if not isinstance(abbreviations, Inventory):
+        abbreviations = Inventory(Path(file) for file in abbreviations)
+    return abbreviations if len(abbreviations) else None
+
+
+def _told(one: Ranked, words: Mapping[str, float]) -> dict[str, float]:
+    """Scores by stage: `lexical` is BM25 as ever, `expanded` what the terms made of it."""
+    told = {"dense": one.scores["dense"]} if "dense" in one.scores else {}
+    if one.chunk_id in words:
+        told["lexical"] = words[one.chunk_id]
+    if "lexical" in one.scores:
+        told["expanded"] = one.scores["lexical"]
+    return told
+
+
+def _hits(ranked: Sequence[Ranked], chunks: Mapping[str, Chunk], widened: Widened) -> list[Hit]:
+    return [
+        Hit(chunks[one.chunk_id], one.score, one.scores, widened.matches.get(one.chunk_id, ()))
+        for one in ranked
+        if one.chunk_id in chunks
+    ]

@@ -1,0 +1,135 @@
+"""Mode expanded: finds by other words, says why, and loses nothing that hybrid finds."""
+
+import pytest
+from conftest import make_chunk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unit.retrievers.small_graph import small_graph, small_inventory
+
+from drehr_rag.errors import BadArgument, GraphError
+from drehr_rag.retrievers import load_retriever
+from drehr_rag.retrievers._bm25 import sparse_passages
+from drehr_rag.retrievers._terms import folded
+from drehr_rag.stores._where import NO_FILTERS
+from drehr_rag.testing import HashEncoder
+from drehr_rag.types import AllPatients, Filters, Patient
+
+EVERYBODY = AllPatients(reason="test")
+ENCODER = HashEncoder(dimension=16)
+TEXTS = [
+    "the heart is a muscle",
+    "admitted with congestive heart failure",
+    "history of CHF on lasix",
+    "HFrEF with an ejection fraction of 20",
+    "failure to thrive",
+    "heart attack last year",
+    "low blood count noted",
+    "the chf form was filled in",
+]
+
+
+def filled(store, texts=TEXTS):
+    chunks = [make_chunk(i, patient=f"p{i % 3}", note=f"n{i}", text=t) for i, t in enumerate(texts)]
+    digests = {chunk.note_id: ("d", 1) for chunk in chunks}
+    store.upsert(chunks, ENCODER.encode_passages(texts), sparse_passages(texts), digests)
+    return store
+
+
+@pytest.fixture
+def graph(tmp_path, monkeypatch):
+    return small_graph(tmp_path, monkeypatch)
+
+
+def expanded(store, graph, **options):
+    return load_retriever("expanded", encoder=ENCODER, store=store, graph=graph, **options)
+
+
+def asked(retriever, query, *, scope=EVERYBODY, filters=NO_FILTERS, k=8):
+    return retriever.retrieve([query], scope=scope, filters=filters, k=k)[0]
+
+
+def test_other_words_are_found_and_hits_say_why(new_store, graph):
+    store = filled(new_store(16))
+    hits = asked(expanded(store, graph, dense_share=0.0), "congestive heart failure")
+    assert [hit.chunk.text for hit in hits[:3]] == [TEXTS[1], TEXTS[2], TEXTS[3]]
+    assert hits[0].matches == ()
+    found = [(m.term, m.kind, m.of, m.concept) for hit in hits[1:3] for m in hit.matches]
+    assert found == [
+        ("CHF", "abbreviation", "congestive heart failure", "D:1"),
+        ("HFrEF", "hyponym", "congestive heart failure", "D:2"),
+    ]
+    assert set(hits[1].scores) >= {"expanded"}
+    assert all(not hit.matches for hit in hits if hit.chunk.text == TEXTS[7])  # "chf" in small
+
+
+def test_scope_and_filters_hold(new_store, graph):
+    retriever = expanded(filled(new_store(16)), graph)
+    hits = asked(retriever, "congestive heart failure", scope=Patient("p2"))
+    assert {hit.chunk.patient_id for hit in hits} == {"p2"}
+    assert hits[0].chunk.text == TEXTS[2]
+    hits = asked(retriever, "congestive heart failure", filters=Filters(note_ids=("n3",)))
+    assert [hit.chunk.text for hit in hits] == [TEXTS[3]]
+    assert asked(retriever, "congestive heart failure", scope=Patient("stranger")) == []
+
+
+def test_patients_are_found_by_other_words(new_store, graph):
+    retriever = expanded(filled(new_store(16)), graph, dense_share=0.0)
+    asked_for = {"scope": EVERYBODY, "filters": NO_FILTERS, "k": 2, "per_patient": 1}
+    found = retriever.retrieve_patients("congestive heart failure", **asked_for)
+    assert [(one.patient_id, one.hits[0].chunk.text) for one in found] == [
+        ("p1", TEXTS[1]),
+        ("p2", TEXTS[2]),
+    ]
+    assert found[1].hits[0].matches[0].kind == "abbreviation"
+
+
+def test_a_ranking_has_the_order_of_a_search(new_store, graph, tmp_path):
+    store = filled(new_store(16), TEXTS * 3)
+    retriever = expanded(store, graph, abbreviations=small_inventory(tmp_path))
+    for query in ("CHF", "anemia", "heart attack", "nothing known", "the heart"):
+        where = {"scope": EVERYBODY, "filters": NO_FILTERS, "k": 20}
+        hits, ranked = retriever.retrieve([query], **where), retriever.rank([query], **where)
+        assert [h.chunk.chunk_id for h in hits[0]] == [r.chunk_id for r in ranked[0]]
+        assert [h.scores for h in hits[0]] == [r.scores for r in ranked[0]]
+
+
+def test_what_the_graph_does_not_know_is_searched_for_as_hybrid_does(new_store, graph):
+    store = filled(new_store(16))
+    hybrid = load_retriever("hybrid", encoder=ENCODER, store=store)
+    for query in ("failure to thrive", "was it or all", "心不全", "form " * 2000):
+        assert asked(expanded(store, graph), query) == asked(hybrid, query)
+
+
+WORDS = st.sampled_from("heart failure congestive CHF HFrEF anemia low blood count attack".split())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    texts=st.lists(st.lists(WORDS, min_size=1, max_size=7).map(" ".join), min_size=1, max_size=12),
+    query=st.sampled_from(["congestive heart failure", "anemia", "heart attack", "CHF"]),
+)
+def test_string_hits_are_never_lost(tmp_path_factory, texts, query):
+    """What has the query's own words stands before all that has only other words."""
+    from drehr_rag.stores import open_store
+
+    folder = tmp_path_factory.mktemp("kg")
+    with pytest.MonkeyPatch.context() as patch:
+        graph = small_graph(folder, patch)
+    store = filled(open_store(":memory:", manifest={"dimension": 16}), texts)
+    hits = asked(expanded(store, graph, dense_share=0.0), query, k=50)
+    own = [folded(query) in folded(hit.chunk.text) for hit in hits]
+    assert sum(own) == sum(folded(query) in folded(text) for text in texts)
+    assert own == sorted(own, reverse=True)
+
+
+def test_options_are_checked(new_store, graph, tmp_path):
+    store = new_store(16)
+    with pytest.raises(BadArgument, match="needs a knowledge graph"):
+        load_retriever("expanded", encoder=ENCODER, store=store)
+    with pytest.raises(GraphError):
+        expanded(store, tmp_path / "nowhere")
+    with pytest.raises(BadArgument, match="not of 'antonym'"):
+        expanded(store, graph, weights={"antonym": 0.5})
+    with pytest.raises(BadArgument, match="from 0 to 1, not 2"):
+        expanded(store, graph, weights={"synonym": 2})
+    assert expanded(store, str(graph.folder)).expand("CHF")
