@@ -57,6 +57,7 @@ GRAPHS = {
 }
 """Parts of the sources, against labels that come of all of them."""
 
+PAGE = 40
 WHOLE = "expanded"
 MODES = ("lexical", "rrf", "hybrid")
 REPORTED: dict[str, dict[str, Any]] = {
@@ -171,7 +172,7 @@ def measure(work: Path, name: str, held: dict[str, Any], file: Path) -> None:
                 else _expanded(parts, variants[variant], graphs, work, inventory)
             )
             began = perf_counter()
-            run = _run(devset, retriever)
+            run = _run(devset, retriever, work / "runs" / f"{name} {variant}.json")
             seconds = perf_counter() - began
             mine[variant] = _by_match(devset, run)
             file.write_text(json.dumps(held))
@@ -203,11 +204,19 @@ def graph_of(name: str, work: Path) -> StoredGraph:
     return StoredGraph(folder)
 
 
-def _run(devset: Devset, retriever: Retriever) -> Run:
-    texts = list(devset.queries.values())
-    found = retriever.rank(texts, scope=EVERYBODY, filters=NO_FILTERS, k=DEPTH)
-    rankings = zip(devset.queries, found, strict=True)
-    return {query: [one.chunk_id for one in ranking] for query, ranking in rankings}
+def _run(devset: Devset, retriever: Retriever, file: Path) -> Run:
+    """Every query's ranking, kept in a file page by page: what was interrupted goes on."""
+    run: Run = json.loads(file.read_text()) if file.exists() else {}
+    file.parent.mkdir(exist_ok=True)
+    left = [query for query in devset.queries if query not in run]
+    for start in range(0, len(left), PAGE):
+        page = left[start : start + PAGE]
+        texts = [devset.queries[query] for query in page]
+        found = retriever.rank(texts, scope=EVERYBODY, filters=NO_FILTERS, k=DEPTH)
+        for query, ranking in zip(page, found, strict=True):
+            run[query] = [one.chunk_id for one in ranking]
+        file.write_text(json.dumps(run))
+    return run
 
 
 def _by_match(devset: Devset, run: Run) -> dict[str, Scores]:

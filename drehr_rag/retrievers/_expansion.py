@@ -15,7 +15,7 @@ WEIGHTS: Mapping[MatchKind, float] = MappingProxyType(
 )
 """What a mention of each kind is worth beside one of the query's own words, of which the least is
 `_widening.STRING`. Chosen on vaers2003 and mtsamples_select (docs/measurements.md): of narrower
-terms the coders of the one want less, the rules of the other more; both are worse with related.
+terms the coders of the one want less, the rules of the other more; related ones help neither.
 """
 
 MOST: Mapping[MatchKind, int] = MappingProxyType(
