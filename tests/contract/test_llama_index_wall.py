@@ -44,6 +44,7 @@ from drehr_rag.integrations.llama_index import (
     DrEhrEmbedding,
     DrEhrRetriever,
     DrEhrVectorStore,
+    EhrChatEngine,
     EhrQueryEngine,
 )
 from drehr_rag.testing import HashEncoder
@@ -517,6 +518,25 @@ def test_no_answer_comes_from_outside(ward, scope, narrower, words, twin):
         assert wanted is None or all(inside(BY_ID[name], wanted) for name in seen)
 
 
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    scope=scopes, narrower=scopes, words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=3)
+)
+def test_no_conversation_reaches_outside(ward, scope, narrower, words):
+    chat = EhrChatEngine(ward.index, scope=scope)
+    for wanted in (None, narrower):
+        try:
+            one = chat if wanted is None else chat.with_scope(wanted)
+        except DrehrError:
+            continue
+        assert one.chat_history == []
+        for n, said in enumerate(words):
+            answered = one.stream_chat(said) if n % 2 else asyncio.run(one.achat(said))
+            seen = {node.node_id for node in answered.source_nodes}
+            assert all(inside(BY_ID[name], scope) for name in seen)
+            assert wanted is None or all(inside(BY_ID[name], wanted) for name in seen)
+
+
 def test_every_public_method_is_covered_here():
     """A new one must be tried against the wall too."""
     own = {name for name in vars(DrEhrVectorStore) if not name.startswith(("_", "model_"))}
@@ -528,3 +548,6 @@ def test_every_public_method_is_covered_here():
         "scope",
         "with_scope",
     }
+    own = {name for name in vars(EhrChatEngine) if not name.startswith("_")}
+    streamed = {"stream_chat", "astream_chat"}
+    assert own == {"scope", "with_scope", "chat", "achat", "chat_history", "reset"} | streamed

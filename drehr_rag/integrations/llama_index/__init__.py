@@ -4,6 +4,7 @@ from drehr_rag._extras import require
 
 require("llama_index.core", extra="llama-index")
 
+from drehr_rag.integrations.llama_index.chat_engine import EhrChatEngine  # noqa: E402
 from drehr_rag.integrations.llama_index.embedding import DrEhrEmbedding  # noqa: E402
 from drehr_rag.integrations.llama_index.node_parser import DrEhrNodeParser  # noqa: E402
 from drehr_rag.integrations.llama_index.query_engine import EhrQueryEngine  # noqa: E402
@@ -16,6 +17,7 @@ __all__ = [
     "DrEhrNodeParser",
     "DrEhrRetriever",
     "DrEhrVectorStore",
+    "EhrChatEngine",
     "EhrNoteReader",
     "EhrQueryEngine",
     "PatientNodes",
