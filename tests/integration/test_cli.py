@@ -10,8 +10,6 @@ from drehr_rag._registry import names
 from drehr_rag.cli._show import passage
 from drehr_rag.notes.readers import read_notes
 
-pytestmark = pytest.mark.usefixtures("one_encoder")
-
 COMMANDS = "ask chat delete demo eval index info kg search store train ward".split()
 GROUPS = ["eval", "kg", "store", "train"]
 STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
