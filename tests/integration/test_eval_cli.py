@@ -21,6 +21,8 @@ from llama_index.core.schema import NodeWithScore
 from drehr_rag.integrations.langchain.evaluation import documents
 from drehr_rag.integrations.llama_index.evaluation import nodes
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 
 def best(texts, query, k=20):
     """By words in common."""

@@ -8,6 +8,8 @@ from chat_server import chat_server
 
 from drehr_rag import ward
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 
 @pytest.fixture(autouse=True)
 def _loopback(monkeypatch):
