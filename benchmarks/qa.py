@@ -30,7 +30,8 @@ from benchmarks.tables import Table, write_block
 from benchmarks.versus import goals
 from benchmarks.versus.goals import Goal
 from benchmarks.versus.workers.meter import Stopwatch
-from drehr_rag import EhrIndex, Patient, load_encoder, load_generator
+from drehr_rag import EhrIndex, Patient, load_encoder
+from drehr_rag.generators import load_generator
 from drehr_rag.qa import QaChain
 from drehr_rag.types import Answer, Note
 
@@ -111,6 +112,7 @@ def _measured(
             answered += not answer.abstained
             waited = seconds if "generate" in answer.seconds else 0.0
             over.append(took - waited - (encoding.seconds - before))
+        encoded = encoding.seconds / len(asked)
     together = {
         "ask_many, patient by patient": _took(lambda: _by_patient(index, url, asked)),
         f"aask, {2 * SLOTS} under way": _took(lambda: asyncio.run(_together(index, url, asked))),
@@ -118,7 +120,7 @@ def _measured(
     return {
         "answered": answered,
         "overhead": over,
-        "encoding": encoding.seconds / len(asked),
+        "encoding": encoded,
         "rates": {"ask, one by one": len(asked) / sum(spent)}
         | {name: len(asked) / took for name, took in together.items()},
         "best": SLOTS / seconds,
