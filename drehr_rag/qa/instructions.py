@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from drehr_rag.notes.sentences import sentence_spans
 from drehr_rag.qa.folding import fold
+from drehr_rag.qa.needed_words import Rules
 
 AFTER = 300
 """Characters behind an instruction, on its line, that belong to it: what is to be said."""
@@ -30,6 +31,7 @@ _BLOB = re.compile(r"[A-Za-z0-9+/]{32,}+={0,2}")
 
 _TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _SPELT = re.compile(r"\b(?=[A-Za-z]*[013457])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{3,}\b")
+_MIXED = re.compile(r"[a-z][013457@$][a-z]")
 _BLANK = re.compile(r"\n[ \t]*\n\s*")
 _FORGED = re.compile(r"[ \t]*\[\d{1,3}\] \S")
 
@@ -43,7 +45,7 @@ Span = tuple[int, int]
 def instructions(text: str) -> list[Span]:
     """Where they stand, from left to right, none within another."""
     sentences = sentence_spans(text)
-    cues = [_cues(text[start:end]) for start, end in sentences]
+    cues = _cues([text[start:end] for start, end in sentences])
     found = []
     for place, ((start, end), (alone, together)) in enumerate(zip(sentences, cues, strict=True)):
         near = together | (cues[place + 1][1] if place + 1 < len(cues) else set())
@@ -52,21 +54,38 @@ def instructions(text: str) -> list[Span]:
     return _widened(text, found)
 
 
-def _cues(sentence: str) -> tuple[bool, set[int]]:
-    alone, together = _patterns()
+def _cues(sentences: Sequence[str]) -> list[tuple[bool, set[str]]]:
+    """Of each sentence: whether it is an instruction by itself, and what in it may be part of one."""
+    forms = [_forms(sentence) for sentence in sentences]
+    whole = "\n".join(form for some in forms for form in some)
+    alone, together = (rules.possible(whole) for rules in _rules())
+    return [
+        (
+            _disguised(sentence) or any(one.search(form) for form in some for one in alone),
+            {one.pattern for form in some for one in together if one.search(form)},
+        )
+        for sentence, some in zip(sentences, forms, strict=True)
+    ]
+
+
+def _disguised(sentence: str) -> bool:
     hidden = sum(unicodedata.category(c) == "Cf" for c in sentence) if not sentence.isascii() else 0
-    if hidden >= HIDDEN or any(map(_encoded, _BLOB.findall(sentence))) or _TURNED.search(sentence):
-        return True, set()
-    if len(_SPELT.findall(sentence)) >= SPELT:
-        return True, set()
-    plain = fold(sentence).text.translate(_LOOK_ALIKE)
-    forms = (
-        {plain, plain.translate(_LEET)} if re.search(r"[a-z][013457@$][a-z]", plain) else {plain}
-    )
     return (
-        any(pattern.search(form) for form in forms for pattern in alone),
-        {n for form in forms for n, pattern in enumerate(together) if pattern.search(form)},
+        hidden >= HIDDEN
+        or any(map(_encoded, _BLOB.findall(sentence)))
+        or _TURNED.search(sentence) is not None
+        or len(_SPELT.findall(sentence)) >= SPELT
     )
+
+
+def _forms(sentence: str) -> set[str]:
+    """As rules read it: folded, look-alikes as what they look like."""
+    plain = _folded(sentence).translate(_LOOK_ALIKE)
+    return {plain, plain.translate(_LEET)} if _MIXED.search(plain) else {plain}
+
+
+def _folded(sentence: str) -> str:
+    return " ".join(sentence.lower().split()) if sentence.isascii() else fold(sentence).text
 
 
 def _encoded(word: str) -> bool:
@@ -106,13 +125,13 @@ def _line_end(text: str, place: int) -> int:
 
 
 @cache
-def _patterns() -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...]]:
+def _rules() -> tuple[Rules, Rules]:
     alone, together = _parts(files("drehr_rag.qa").joinpath("instructions.txt").read_text("utf-8"))
     return alone, together
 
 
-def _parts(text: str) -> Iterator[tuple[re.Pattern[str], ...]]:
+def _parts(text: str) -> Iterator[Rules]:
     marks = [match.span() for match in re.finditer(r"^\[\w+\]$", text, re.MULTILINE)]
     for (_, start), (end, _) in pairwise([*marks, (len(text), len(text))]):
         lines = (line.strip() for line in text[start:end].splitlines())
-        yield tuple(re.compile(line) for line in lines if line and not line.startswith("# "))
+        yield Rules.of(line for line in lines if line and not line.startswith("# "))
