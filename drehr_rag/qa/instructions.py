@@ -55,7 +55,7 @@ def instructions(text: str) -> list[Span]:
 
 
 def _cues(sentences: Sequence[str]) -> list[tuple[bool, set[str]]]:
-    """Of each sentence: whether it is an instruction by itself, and what in it may be part of one."""
+    """Of each sentence: whether it alone is an instruction, and what in it may be part of one."""
     forms = [_forms(sentence) for sentence in sentences]
     whole = "\n".join(form for some in forms for form in some)
     alone, together = (rules.possible(whole) for rules in _rules())
