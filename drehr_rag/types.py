@@ -262,7 +262,14 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where a claim stands: `note.text[start:end] == quote`."""
+    """Where a claim stands: `note.text[start:end] == quote`.
+
+    Attributes:
+        assertion: What the words around the quote say of it: `present`, or that it is `negated`
+            ("chest pain" out of "denies chest pain"), `possible`, `conditional`, `historical`, or
+            of `family`. By rules (`drehr_rag.notes.assertions`); a quote that holds the denying
+            word itself is `present`.
+    """
 
     note_id: str
     patient_id: str | None
@@ -273,6 +280,7 @@ class Citation:
     chunk_id: str
     note_type: str | None = None
     written_at: datetime | None = None
+    assertion: str = "present"
 
 
 @dataclass(frozen=True, slots=True)

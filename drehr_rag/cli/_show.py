@@ -159,7 +159,8 @@ def show_grounds(answer: Answer, numbers: Mapping[Citation, int], out: Console) 
     for citation, number in numbers.items():
         out.print(Text.assemble((f"[{number}] ", "cyan"), _place(citation)))
         quote = plain(citation.quote)
-        out.print(Text.assemble("    ", (f"“{quote}”", "italic")))
+        said = "" if citation.assertion == "present" else f"  {citation.assertion}"
+        out.print(Text.assemble("    ", (f"“{quote}”", "italic"), (said, "yellow")))
     for one in answer.trace.withheld:
         place = f"{one.note_id}:{one.start}-{one.end}"
         why = "reads like an instruction to software and was kept from the generator"

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from drehr_rag.notes.assertions import assertion_of
 from drehr_rag.qa.citing import quoted
 from drehr_rag.qa.claims import Claim
 from drehr_rag.qa.folding import fold
@@ -61,7 +62,10 @@ def _citation(quote: str, passage: Passage) -> Citation | None:
         return None
     holding = [part for part in passage.parts if part.start <= found.start < part.end]
     part = next((one for one in holding if found.end <= one.end), holding[-1])
-    return replace(found, chunk_id=part.chunk_id, section=part.section)
+    own, first = passage.chunk, passage.chunk.start
+    heading = passage.parts[0].section
+    said = assertion_of(own.source, found.start - first, found.end - first, section=heading)
+    return replace(found, chunk_id=part.chunk_id, section=part.section, assertion=said.status)
 
 
 def _markup(text: str) -> set[str]:

@@ -118,3 +118,23 @@ def test_marks_count_in_the_budget():
 
 def test_a_repr_shows_no_words_of_a_note():
     assert "fever" not in repr(pack([hit(NOTE)]).passages[0])
+
+
+@pytest.mark.parametrize(
+    ("quote", "said"),
+    [
+        ("chest pain", "negated"),
+        ("Denies fever or chest pain", "present"),
+        ("has a cough", "present"),
+        ("gout", "family"),
+        ("asthma", "historical"),
+    ],
+)
+def test_a_citation_tells_what_is_said_of_its_quote(quote, said):
+    (citation,) = answer("Any?", [hit(NOTE)], Says(quote)).citations
+    assert (citation.quote, citation.assertion) == (quote, said)
+
+
+def test_the_heading_of_a_passage_is_heard_too():
+    (citation,) = answer("Any?", [hit("two aunts: gout", "family history")], Says("gout")).citations
+    assert citation.assertion == "family"
