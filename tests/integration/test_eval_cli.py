@@ -12,6 +12,8 @@ import pytest
 from drehr_rag.eval.results import Result
 from drehr_rag.eval.runs import read_run
 
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
 RETRIEVERS = '''
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
@@ -20,8 +22,6 @@ from llama_index.core.schema import NodeWithScore
 
 from drehr_rag.integrations.langchain.evaluation import documents
 from drehr_rag.integrations.llama_index.evaluation import nodes
-
-pytestmark = pytest.mark.usefixtures("one_encoder")
 
 
 def best(texts, query, k=20):

@@ -197,6 +197,15 @@ def test_closing_ends_what_is_under_way():
 
 
 def test_who_interrupts_ends_the_request():
+    # Who was started in the background by a shell script ignores the signal from birth.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted():
     main = threading.get_ident()
     with chat_server(lambda *_: Steps(60)) as server:
 
