@@ -79,7 +79,7 @@ class VllmGenerator:
 
         Raises:
             MissingExtra: vLLM is not installed.
-            ReplyUnusable: The reply is cut at `max_tokens`.
+            ReplyUnusable: The reply is cut at `max_tokens`, or holds no text.
             GeneratorError: The model cannot be loaded, or failed.
         """
         self.tokens = None
@@ -168,6 +168,8 @@ class VllmGenerator:
             return ReplyUnusable(
                 f"{self.name} was cut at {self._sampling['max_tokens']} tokens: raise max_tokens"
             )
+        if not wrote.text.strip():
+            return ReplyUnusable(f"{self.name} wrote nothing (it ended with {wrote.finish_reason})")
         tokens = TokenCounts(len(output.prompt_token_ids or ()), len(wrote.token_ids))
         return Reply(wrote.text, wrote.finish_reason, tokens, self.name)
 

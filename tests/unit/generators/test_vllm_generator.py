@@ -2,11 +2,17 @@
 
 import json
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from drehr_rag.errors import BadArgument, ContextOverflow, GeneratorError, MissingExtra
+from drehr_rag.errors import (
+    BadArgument,
+    ContextOverflow,
+    GeneratorError,
+    MissingExtra,
+    ReplyUnusable,
+)
 from drehr_rag.generators import load_generator
 from drehr_rag.generators.vllm import _failure
 from drehr_rag.protocols import GenerationRequest, Generator
@@ -57,3 +63,10 @@ def test_what_vllm_says_is_not_told(words, kind):
     problem = _failure(ValueError(words))
     assert type(problem) is kind
     assert "secret" not in str(problem) and "ValueError" in str(problem)
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_a_reply_without_words_is_none(folder, finish):
+    wrote = SimpleNamespace(text=" ", finish_reason=finish, token_ids=[])
+    output = SimpleNamespace(outputs=[wrote], prompt_token_ids=[1])
+    assert isinstance(load_generator("vllm", model=folder)._reply(output), ReplyUnusable)
