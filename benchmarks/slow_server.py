@@ -18,7 +18,7 @@ from contextlib import contextmanager
 _PASSAGE = re.compile(r'<passage number="1"[^>]*>\n(.*?)\n</passage>', re.DOTALL)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 QUOTE = 60
-"""Characters of the passage that are quoted."""
+"""Characters of the passage that are quoted at most, in whole words."""
 
 
 class SlowServer:
@@ -59,7 +59,7 @@ class SlowServer:
         async with self._slots:
             await asyncio.sleep(self._seconds)
         passage = _PASSAGE.search(asked["messages"][0]["content"])
-        quote = passage[1][:QUOTE].strip() if passage else ""
+        quote = passage[1][:QUOTE].rsplit(None, 1)[0].strip() if passage else ""
         sentence = {"text": quote, "passages": [1], "quote": quote}
         content = json.dumps({"not_in_notes": not quote, "sentences": [sentence] if quote else []})
         message = {"role": "assistant", "content": content}

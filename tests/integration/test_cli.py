@@ -104,7 +104,8 @@ def test_index_then_index_again_then_info(run, notes, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quiet", [[], ["--json"]])
-def test_index_says_what_encodes(run, notes, tmp_path, quiet):
+def test_index_says_what_encodes(run, notes, tmp_path, quiet, monkeypatch):
+    monkeypatch.setattr("one_encoder._loaded", {})  # it is said when it is loaded
     where = ("--store", tmp_path / "x.idx", "--encoder", "offline", *quiet)
     pytest.importorskip("openvino")
     code, out, err = run("index", notes, *where, "--backend", "openvino")
