@@ -10,7 +10,8 @@ from drehr_rag.cli import _options as o
 from drehr_rag.cli._show import console, group_record, hit_record, print_json, show_hits
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
-from drehr_rag.types import SearchMode
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode, SearchMode
 
 
 def command(
@@ -37,6 +38,13 @@ def command(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(help="With --graph: an inventory; may be repeated.", metavar="FILE"),
     ] = None,
+    assertion: Annotated[
+        str,
+        typer.Option(
+            help="What only denies it: ranked (it sinks), present (left out, as is what is only "
+            "possible, past or a relative's), any."
+        ),
+    ] = "ranked",
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
     per_patient: Annotated[
         Optional[int],  # noqa: UP045
@@ -56,6 +64,7 @@ def command(
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
     chosen = cast(SearchMode, _mode(mode, graph, abbreviations))
+    told = checked_assertion(cast(AssertionMode, assertion))
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
     out = console()
@@ -70,6 +79,7 @@ def command(
                 k=k,
                 per_patient=3 if per_patient is None else per_patient,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,
@@ -87,6 +97,7 @@ def command(
                 scope=scope,
                 k=k,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,

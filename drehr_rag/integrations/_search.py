@@ -12,13 +12,24 @@ import numpy as np
 from drehr_rag._arguments import MOST, check_words
 from drehr_rag.errors import BadArgument
 from drehr_rag.protocols import Retriever
+from drehr_rag.retrievers._asserted import asserted, checked_assertion
 from drehr_rag.retrievers._fusion import DENSE_SHARE, reciprocal_ranks, relative_scores
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.hybrid import HybridRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._payload import point_id
-from drehr_rag.types import Chunk, Filters, Hit, Mode, Ranked, Scope, SparseVector, Vectors
+from drehr_rag.types import (
+    AssertionMode,
+    Chunk,
+    Filters,
+    Hit,
+    Mode,
+    Ranked,
+    Scope,
+    SparseVector,
+    Vectors,
+)
 
 Keep = Callable[[Chunk], bool]
 """Whether a chunk meets the conditions; it can only narrow what the store returns."""
@@ -36,6 +47,7 @@ def search(
     scope: Scope,
     filters: Filters,
     k: int,
+    assertion: AssertionMode = "ranked",
     keep: Keep | None = None,
     dense_share: float = DENSE_SHARE,
 ) -> list[Hit]:
@@ -49,6 +61,7 @@ def search(
         scope: Whose notes.
         filters: What the store can narrow by.
         k: At most so many.
+        assertion: As in `EhrIndex.search`; without words nothing is told apart.
         keep: What it cannot.
         dense_share: What the vectors count in `hybrid`, from 0 to 1.
 
@@ -60,7 +73,8 @@ def search(
     if mode != "lexical" and vector is None:
         raise BadArgument(f"a {mode} search needs the query's vector")
     seen: Any = store if keep is None else _Sieve(store, keep)
-    retriever = _retriever(mode, _Known(vector), seen, dense_share)
+    told = checked_assertion(assertion) if words else "any"
+    retriever = asserted(_retriever(mode, _Known(vector), seen, dense_share), told)
     return retriever.retrieve([words or ""], scope=scope, filters=filters, k=k)[0]
 
 

@@ -80,7 +80,7 @@ LONGEST = 8
 TURNED = 4
 """Words of a name that may stand in another order at most."""
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _BRITISH = re.compile("|".join(AMERICAN))
 _TAIL = re.compile(
     r"(?i)(?:\s*[(\[](?:disorder|disease|disease/finding|finding|morphology|procedure|nos)[)\]]"
@@ -105,7 +105,12 @@ def _singular(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words as they are written, in order; curly apostrophes made straight."""
-    return _WORD.findall(text.replace("\u2019", "'"))
+    return WORD.findall(straight(text))
+
+
+def straight(text: str) -> str:
+    """A text of the same length, its curly apostrophes made straight."""
+    return text.replace("\u2019", "'")
 
 
 def spaced(folded: list[str]) -> str:
