@@ -11,10 +11,12 @@ factor is chosen on vaers2003 and mtsamples_select; the other sets report.
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from rich.console import Console
@@ -29,20 +31,24 @@ from benchmarks.training_sets.files import read_set
 from drehr_rag.encoders import load_encoder
 from drehr_rag.kg.inventories import Inventory
 from drehr_rag.protocols import Retriever
-from drehr_rag.retrievers import load_retriever
+from drehr_rag.retrievers import _mentions, load_retriever
 from drehr_rag.retrievers._asserted import DENIED, AssertedRetriever
 from drehr_rag.retrievers.hybrid import DEPTH
 from drehr_rag.stores._where import NO_FILTERS
-from drehr_rag.types import Hit
 
 MODULE = "benchmarks.denials"
 MODES = ("hybrid", "expanded")
 FACTORS = (1.0, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.01)
+PAGE = 40
 TIMED = 100
 """Queries that are timed, each with and without, one after the other."""
 
 Denied = dict[str, set[str]]
-Found = dict[str, list[Hit]]
+Told = tuple[str, float, str | None]
+"""A chunk, its score as found, and what it says."""
+
+Found = dict[str, list[Told]]
+"""Query → its best 200 in their old order."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name not in held:
             held[name] = measure(options.work, name)
             file.write_text(json.dumps(held))
+            print(f"{name}: measured", flush=True)
     if options.only:
         return
     tables = [_choosing(held), _reported(held), _time(held)]
@@ -88,33 +95,38 @@ def measure(work: Path, name: str) -> dict[str, Any]:
         for mode in MODES:
             more: dict[str, Any] = {"graph": graph, "abbreviations": inventory}
             options = more if mode == "expanded" else {}
+            retriever = load_retriever(mode, encoder=known, store=store, **options)
             memory: Any = Remembering(store)
-            retriever = load_retriever(mode, encoder=known, store=memory, **options)
+            quick = load_retriever(mode, encoder=known, store=memory, **options)
+            file = work / "runs" / f"{name} {mode} denials.json"
             result[mode] = {
-                "factors": _by_factor(devset, denied, _found(devset, retriever)),
-                "ms": _milliseconds(
-                    devset, load_retriever(mode, encoder=known, store=store, **options)
-                ),
+                "factors": _by_factor(devset, denied, _found(devset, quick, file)),
+                "ms": _milliseconds(devset, retriever),
             }
         return result
 
 
-def _found(devset: Devset, retriever: Retriever) -> Found:
-    """The best 200 hits of every query in their old order, each told what it says."""
+def _found(devset: Devset, retriever: Retriever, file: Path) -> Found:
+    """What every query finds, kept in a file page by page: what was interrupted goes on."""
+    found: Found = json.loads(file.read_text()) if file.exists() else {}
+    file.parent.mkdir(exist_ok=True)
     telling = AssertedRetriever(retriever, denied=1.0)
-    return {
-        query: telling.retrieve([text], scope=EVERYBODY, filters=NO_FILTERS, k=DEPTH)[0]
-        for query, text in devset.queries.items()
-    }
+    left = [query for query in devset.queries if query not in found]
+    for start in range(0, len(left), PAGE):
+        page = left[start : start + PAGE]
+        texts = [devset.queries[query] for query in page]
+        with patch.object(_mentions, "words_of", cache(_mentions.words_of)):  # each chunk once
+            many = telling.retrieve(texts, scope=EVERYBODY, filters=NO_FILTERS, k=DEPTH)
+        for query, hits in zip(page, many, strict=True):
+            found[query] = [(hit.chunk.chunk_id, hit.score, hit.assertion) for hit in hits]
+        file.write_text(json.dumps(found))
+    return found
 
 
-def sunk(hits: Sequence[Hit], factor: float) -> list[str]:
-    """The order of hits whose scores are none below nought, with this factor."""
-
-    def score(hit: Hit) -> float:
-        return hit.score * (factor if hit.assertion == "negated" else 1.0)
-
-    return [hit.chunk.chunk_id for hit in sorted(hits, key=score, reverse=True)]
+def sunk(told: Sequence[Told], factor: float) -> list[str]:
+    """The order of chunks whose scores are none below nought, with this factor."""
+    worth = [score * (factor if said == "negated" else 1.0) for _, score, said in told]
+    return [told[place][0] for place in sorted(range(len(told)), key=lambda n: -worth[n])]
 
 
 def _by_factor(devset: Devset, denied: Denied, found: Found) -> dict[str, Any]:
@@ -127,12 +139,10 @@ def _by_factor(devset: Devset, denied: Denied, found: Found) -> dict[str, Any]:
             "top": sum(len(denied.get(q, set()).intersection(run[q][:10])) for q in run),
             **{str(measure_): scores[str(measure_)] for measure_ in (NDCG, RECALL)},
         }
-    marked = {
-        q: [h.chunk.chunk_id for h in hits if h.assertion == "negated"] for q, hits in found.items()
-    }
-    every = {q: {h.chunk.chunk_id for h in hits} for q, hits in found.items()}
+    marked = {q: [one for one, _, said in some if said == "negated"] for q, some in found.items()}
+    every = {q: {one for one, _, _ in some} for q, some in found.items()}
     result["marked"] = sum(map(len, marked.values()))
-    result["relevant"] = sum(len(devset.qrels[q].keys() & set(some)) for q, some in marked.items())
+    result["relevant"] = sum(len(devset.qrels[q].keys() & some) for q, some in marked.items())
     result["labelled"] = sum(len(denied.get(q, set()) & some) for q, some in every.items())
     result["both"] = sum(len(denied.get(q, set()).intersection(some)) for q, some in marked.items())
     return result

@@ -58,7 +58,7 @@ class Wanted:
 
 def _mentions(text: str, phrase: str, hit: Hit) -> Iterator[Span]:
     """Where the query's own words and the hit's terms stand."""
-    words = _Words.of(text)
+    words = words_of(text)
     yield from words.places(phrase, exact=False)
     for match in hit.matches:
         term = Term(match.term, match.kind, match.weight, match.of)
@@ -66,22 +66,12 @@ def _mentions(text: str, phrase: str, hit: Hit) -> Iterator[Span]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class Words:
     """The words of a text as `Passage` has them, and where each stands."""
 
     spans: Sequence[Span]
     written: str
     plain: str
-
-    @classmethod
-    def of(cls, text: str) -> "_Words":
-        """Read a text once, however many terms are looked for."""
-        found = list(WORD.finditer(straight(text)))
-        words = [one[0] for one in found]
-        plain = fold(text)
-        if len(plain) != len(words):  # small letters may be more: of "İ" one word would be two
-            plain = ["".join(fold(word)) for word in words]
-        return cls([one.span() for one in found], spaced(words), spaced(plain))
 
     def places(self, phrase: str, *, exact: bool) -> Iterator[Span]:
         """From the phrase's first word to its last, each time that it stands there."""
@@ -92,3 +82,13 @@ class _Words:
             first = line.count(" ", 0, start)
             yield self.spans[first][0], self.spans[first + count - 1][1]
             start = line.find(phrase, start + 1)
+
+
+def words_of(text: str) -> Words:
+    """Read a text once, however many terms are looked for."""
+    found = list(WORD.finditer(straight(text)))
+    words = [one[0] for one in found]
+    plain = fold(text)
+    if len(plain) != len(words):  # small letters may be more: of "İ" one word would be two
+        plain = ["".join(fold(word)) for word in words]
+    return Words([one.span() for one in found], spaced(words), spaced(plain))

@@ -332,10 +332,11 @@ core_filters = st.fixed_dictionaries(
     imagined=st.none() | st.lists(words, min_size=1, max_size=2),
     k=st.integers(1, 60),
     mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf"]),
+    assertion=st.sampled_from(["ranked", "present", "any"]),
     narrowed_by=core_filters,
 )
-def test_retrievers(ward, ceiling, later, query, imagined, k, mode, narrowed_by):
-    made_with = {"mode": mode, "similarity_top_k": k, **narrowed_by}
+def test_retrievers(ward, ceiling, later, query, imagined, k, mode, assertion, narrowed_by):
+    made_with = {"mode": mode, "assertion": assertion, "similarity_top_k": k, **narrowed_by}
     retriever = DrEhrRetriever(ward.index, scope=ceiling, **made_with)
     bundle = QueryBundle(query, custom_embedding_strs=imagined)
     narrower = answered(lambda: retriever.with_scope(later))

@@ -199,25 +199,27 @@ def test_nothing_comes_from_outside(wards, request, share):
         query=queries,
         k=st.integers(1, 80),
         mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf", "expanded"]),
+        assertion=st.sampled_from(["ranked", "present", "any"]),
     )
-    def look_everywhere(seed, scope, given_filters, query, k, mode):
-        see_nothing_from_outside(wards[seed], scope, given_filters, query, k, mode)
+    def look_everywhere(seed, scope, given_filters, query, k, mode, assertion):
+        how = {"mode": mode, "assertion": assertion}
+        see_nothing_from_outside(wards[seed], scope, given_filters, query, k, how)
 
     look_everywhere()
 
 
-def see_nothing_from_outside(ward, scope, given_filters, query, k, mode):
+def see_nothing_from_outside(ward, scope, given_filters, query, k, how):
     index = ward.index
     allowed = {c.chunk_id: c for c in ward.chunks if may_be_seen(c, scope, given_filters)}
     where = {"scope": scope, **given_filters}
 
-    hits = index.search(query, k=k, mode=mode, **where)
+    hits = index.search(query, k=k, **how, **where)
     assert all(allowed.get(hit.chunk.chunk_id) == hit.chunk for hit in hits)
-    if mode != "lexical":
+    if how["mode"] != "lexical" and how["assertion"] != "present":
         assert len(hits) == min(k, len(allowed))
-    batch = index.search_batch([query, "pain"], k=k, mode=mode, **where)
+    batch = index.search_batch([query, "pain"], k=k, **how, **where)
     assert {h.chunk.chunk_id for row in batch for h in row} <= set(allowed)
-    groups = index.search_patients(query, k=min(k, 5), per_patient=2, mode=mode, **where)
+    groups = index.search_patients(query, k=min(k, 5), per_patient=2, **how, **where)
     for group in groups:
         assert group.patient_id is not None
         for hit in group.hits:
