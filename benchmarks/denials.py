@@ -2,6 +2,7 @@
 
     python -m benchmarks.training_sets WORK/devset
     python -m benchmarks.denials WORK [--only mtsamples_select] [--markdown docs/measurements.md]
+    python -m benchmarks.denials WORK --time mtsamples_select
 
 Labels: `qrels_negated.tsv.gz` of MTSamples, pairs in which other rules than ours found the concept
 denied and nothing else. What is measured is kept in WORK/denials.json and not measured again. The
@@ -10,7 +11,8 @@ factor is chosen on vaers2003 and mtsamples_select; the other sets report.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,8 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("work", type=Path, help="a folder; its sets lie in devset")
     parser.add_argument("--only", choices=CHOOSING + REPORTING, help="measure this set, no tables")
+    parser.add_argument("--time", choices=CHOOSING + REPORTING, help="time this set, no more")
     parser.add_argument("--markdown", type=Path, help="write the tables into this page")
     options = parser.parse_args(arguments)
+    if options.time:
+        _time(options.work, options.time).show(Console(width=150))
+        return
     stamp, file = machine.describe(MODULE), options.work / "denials.json"
     held: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     for name in (options.only,) if options.only else CHOOSING + REPORTING:
@@ -67,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name}: measured", flush=True)
     if options.only:
         return
-    tables = [_choosing(held), _reported(held), _time(held)]
+    tables = [_choosing(held), _reported(held)]
     for table in tables:
         table.show(Console(width=150))
     if options.markdown:
@@ -79,31 +85,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(work: Path, name: str) -> dict[str, Any]:
-    """Both modes on one set: by factor, and in milliseconds."""
-    devset, encoder = load(work, name), load_encoder("offline")
+    """Both modes on one set, by factor."""
+    devset = load(work, name)
     denied: Denied = {}
     for query, chunk in read_set(work / "devset" / name).negated:
         denied.setdefault(query, set()).add(chunk)
-    graph = graph_of("whole", work)
-    inventory = Inventory(data_folder() / "abbrev" / one for one in INVENTORIES)
+    with _retrievers(work, devset, quick=True) as retrievers:
+        return {
+            mode: _by_factor(devset, denied, _found(devset, retriever, _file(work, name, mode)))
+            for mode, retriever in retrievers.items()
+        }
+
+
+def _file(work: Path, name: str, mode: str) -> Path:
+    return work / "runs" / f"{name} {mode} denials.json"
+
+
+@contextmanager
+def _retrievers(work: Path, devset: Devset, *, quick: bool) -> Iterator[dict[str, Retriever]]:
+    """One of each mode, over a store that is asked once for a thing if quick."""
+    encoder, data = load_encoder("offline"), data_folder()
+    expansion: dict[str, Any] = {
+        "graph": graph_of("whole", work),
+        "abbreviations": Inventory(data / "abbrev" / one for one in INVENTORIES),
+    }
     with (
         TemporaryDirectory(dir=work) as folder,
         make_store(devset, encoder, Path(folder) / "store", work / "vectors") as store,
     ):
         known = Known(encoder, list(dict.fromkeys(devset.queries.values())))
-        result = {}
-        for mode in MODES:
-            more: dict[str, Any] = {"graph": graph, "abbreviations": inventory}
-            options = more if mode == "expanded" else {}
-            retriever = load_retriever(mode, encoder=known, store=store, **options)
-            memory: Any = Remembering(store)
-            quick = load_retriever(mode, encoder=known, store=memory, **options)
-            file = work / "runs" / f"{name} {mode} denials.json"
-            result[mode] = {
-                "factors": _by_factor(devset, denied, _found(devset, quick, file)),
-                "ms": _milliseconds(devset, retriever),
-            }
-        return result
+        parts: dict[str, Any] = {"encoder": known, "store": Remembering(store) if quick else store}
+        yield {
+            mode: load_retriever(mode, **parts, **(expansion if mode == "expanded" else {}))
+            for mode in MODES
+        }
 
 
 def _found(devset: Devset, retriever: Retriever, file: Path) -> Found:
@@ -181,7 +196,7 @@ def _choosing(held: Mapping[str, Any]) -> Table:
     table = Table("Denials: choosing the factor", columns, left=1)
     for mode in MODES:
         for factor in map(str, FACTORS):
-            some = [held[name][mode]["factors"][factor] for name in CHOOSING]
+            some = [held[name][mode][factor] for name in CHOOSING]
             told = [sum(one[what] for one in some) for what in ("above", "top")]
             table.add(mode, factor, *(f"{_mean(one[str(NDCG)]):.4f}" for one in some), *told)
     table.note = (
@@ -197,7 +212,7 @@ def _reported(held: Mapping[str, Any]) -> Table:
     table = Table("Denials: what reports", columns, left=3)
     for name in REPORTING:
         for mode in MODES:
-            factors = held[name][mode]["factors"]
+            factors = held[name][mode]
             before, after = factors["1.0"], factors[str(DENIED)]
             for measure_ in (NDCG, RECALL):
                 one, other = (side[str(measure_)] for side in (before, after))
@@ -235,20 +250,17 @@ def _reported(held: Mapping[str, Any]) -> Table:
     return table
 
 
-def _time(held: Mapping[str, Any]) -> Table:
-    table = Table(
-        "Denials: milliseconds a query",
-        ["set", "mode", "without", "with", "median of the differences", "p95 of them"],
-        left=2,
-    )
-    for name in CHOOSING + REPORTING:
-        for mode in MODES:
-            without, told = (np.array(held[name][mode]["ms"][way]) for way in ("without", "with"))
+def _time(work: Path, name: str) -> Table:
+    columns = ["mode", "without", "with", "median of the differences", "p95 of them"]
+    table = Table(f"Denials: milliseconds a query, {name}", columns)
+    devset = load(work, name)
+    with _retrievers(work, devset, quick=False) as retrievers:
+        for mode, retriever in retrievers.items():
+            times = _milliseconds(devset, retriever)
+            without, told = (np.array(times[way]) for way in ("without", "with"))
             more = told - without
             middle = [float(np.median(part)) for part in (without, told, more)]
-            table.add(
-                name, mode, *(f"{one:.1f}" for one in middle), f"{np.percentile(more, 95):.1f}"
-            )
+            table.add(mode, *(f"{one:.1f}" for one in middle), f"{np.percentile(more, 95):.1f}")
     table.note = (
         f"Ten hits, vectors known beforehand; {TIMED} queries or more, with and without in turn."
     )

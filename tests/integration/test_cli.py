@@ -169,6 +169,14 @@ def test_a_graph_widens_a_search_and_hits_say_by_what(run, store, tmp_path):
     assert groups[0]["hits"][0]["matches"][0] == match
 
 
+def test_what_is_denied_is_told_and_can_be_left_out(run, store):
+    asked = ("search", "chest pain", "--store", store, "--patient", "p01", "--mode", "lexical")
+    told = {hit["assertion"] for hit in json.loads(run(*asked, "--json")[1])}
+    assert "negated" in told and "negated" in run(*asked)[1]
+    left = json.loads(run(*asked, "--assertion", "present", "--json")[1])
+    assert {hit["assertion"] for hit in left} <= {"present", None}
+
+
 def test_matched_words_and_section_stand_out(run, store):
     code, out, _ = run("search", "heparin allergy", "--store", store, "--patient", "p08", "-k", "1")
     assert code == 0
@@ -318,6 +326,7 @@ def test_the_demo_shows_the_whole_way(run, tmp_path):
         (["search", "x", "--patient", "p01", "--reason", "y"], "goes with --all-patients"),
         (["search", "x", "--patient", "p01", "--per-patient", "2"], "goes with --by-patient"),
         (["search", "x", "--patient", "p01", "-k", "9" * 25], "whole number"),
+        (["search", "x", "--patient", "p01", "--assertion", "denied"], "ranked, present, any"),
         (["search", "x", "--patient", "p01", "--mode", "expanded"], "go with --graph"),
         (["search", "x", "--patient", "p01", "--abbreviations", "f"], "go with --graph"),
         (["search", "x", "--patient", "p01", "--graph", "g", "--mode", "rrf"], "not rrf"),

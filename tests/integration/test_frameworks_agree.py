@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from llama_index.core import VectorStoreIndex
 from llama_index.core.ingestion import IngestionPipeline
+from pydantic import ValidationError
 
 from drehr_rag import ward
+from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.integrations import langchain
 from drehr_rag.integrations.llama_index import (
@@ -92,6 +94,48 @@ def test_the_same_order_and_scores(all_three, scope, mode):
             same(found, hits)
         documents = retriever.invoke(query)
         assert [d.id for d in documents] == [d.id for d, _ in by_langchain[0]]
+
+
+@pytest.mark.parametrize("assertion", ["ranked", "present", "any"])
+def test_denials_are_told_apart_alike(all_three, assertion):
+    """Four of the patients' notes deny chest pain."""
+    core, chain, store, embedding = all_three
+    hits = core.search("chest pain", scope=EVERYBODY, k=30, assertion=assertion)
+    denied = [hit for hit in hits if hit.assertion == "negated"]
+    assert bool(denied) == (assertion == "ranked")
+    how = {"scope": EVERYBODY, "assertion": assertion}
+    index = VectorStoreIndex.from_vector_store(store, embed_model=embedding)
+    stock = index.as_retriever(
+        similarity_top_k=30,
+        vector_store_query_mode="hybrid",
+        vector_store_kwargs={"assertion": assertion},
+    )
+    ours = DrEhrRetriever(store.client, similarity_top_k=30, **how)
+    for nodes in (stock.retrieve("chest pain"), ours.retrieve("chest pain")):
+        same([(n.node_id, n.score, n.metadata["patient_id"]) for n in nodes], hits)
+    bound = langchain.DrEhrVectorStore(chain.index, scope=EVERYBODY)
+    narrowed = {"k": 30, "assertion": assertion}
+    found = bound.similarity_search_with_score("chest pain", **narrowed)
+    same([(d.id, score, d.metadata["patient_id"]) for d, score in found], hits)
+    expected = [document.id for document, _ in found]
+    for retriever in (
+        langchain.DrEhrRetriever(index=chain.index, k=30, **how),
+        bound.as_retriever(search_kwargs=narrowed),
+    ):
+        assert [document.id for document in retriever.invoke("chest pain")] == expected
+
+
+@pytest.mark.parametrize("assertion", ["denied", None])
+def test_an_unknown_assertion_is_refused_when_it_is_given(all_three, assertion):
+    _, chain, store, _ = all_three
+    bound = langchain.DrEhrVectorStore(chain.index, scope=EVERYBODY)
+    for make in (
+        lambda: DrEhrRetriever(store.client, scope=EVERYBODY, assertion=assertion),
+        lambda: langchain.DrEhrRetriever(index=chain.index, assertion=assertion),
+        lambda: bound.as_retriever(search_kwargs={"assertion": assertion}),
+    ):
+        with pytest.raises((BadArgument, ValidationError)):
+            make()
 
 
 def same(found, hits):
