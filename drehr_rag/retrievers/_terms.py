@@ -118,6 +118,14 @@ def folded(text: str) -> str:
     return spaced(fold(text))
 
 
+class Folds(dict[str, str]):
+    """The folded form of each word that was met: passages have most of theirs in common."""
+
+    def __missing__(self, word: str) -> str:
+        self[word] = " ".join(fold(word))
+        return self[word]
+
+
 def looks_short(term: str) -> bool:
     """Whether a name is an abbreviation: one word of few signs, two of them capitals."""
     return len(term) <= SHORT and term.isalnum() and sum(map(str.isupper, term)) >= 2

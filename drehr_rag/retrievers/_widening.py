@@ -7,14 +7,17 @@ from drehr_rag.protocols import Store
 from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._expansion import Term
 from drehr_rag.retrievers._phrases import Passage, phrase_of
-from drehr_rag.retrievers._terms import folded
-from drehr_rag.types import Chunk, Filters, Match, Ranked, Scope, SparseVector
+from drehr_rag.retrievers._terms import Folds, folded
+from drehr_rag.types import AllPatients, Chunk, Filters, Match, Ranked, Scope, SparseVector
 
 EACH = 50
 """Chunks that are looked at for one term: those of the best BM25, which holds all its words."""
 
 READ = 1_000
 """Chunks that are read for one query; a hundred take about a millisecond (Qdrant Edge 0.9)."""
+
+FEW = 200
+"""Chunks with any word of any term, up to which all of them are read first."""
 
 STRING = 0.9
 """Least worth of a chunk in which the query itself stands: no weight of the package's is above it,
@@ -62,12 +65,12 @@ def widen(
     """
     if not terms:
         return Widened()
-    lexical = sides["lexical"]
+    lexical, read = sides["lexical"], _Read(store, scope, filters)
+    if not isinstance(scope, AllPatients):
+        terms = read.standing(terms)
     vectors = sparse_queries([term.text for term in terms])
     rankings = store.rank_sparse(vectors, scope=scope, filters=filters, k=EACH, named=False)
-    wanted = _wanted(lexical, terms, rankings)
-    chunks = store.at(wanted, scope=scope, filters=filters)
-    passages = {point: Passage.of(chunk.text) for point, chunk in chunks.items()}
+    passages = read.passages(_wanted(lexical, terms, rankings))
     worth = _own(query, lexical, passages, _bound(query, store, scope, filters))
     matches: dict[str, list[Match]] = {}
     for term, ranking in zip(terms, rankings, strict=True):
@@ -81,7 +84,41 @@ def widen(
             matches.setdefault(one.chunk_id, []).append(match)
     order = sorted(worth.items(), key=lambda item: (-item[1], item[0]))
     told = {point: tuple(some[:TOLD]) for point, some in matches.items()}
-    return Widened([Ranked(point, score) for point, score in order], told, chunks)
+    return Widened([Ranked(point, score) for point, score in order], told, read.chunks)
+
+
+class _Read:
+    """What is read for one query, each chunk once."""
+
+    def __init__(self, store: Store, scope: Scope, filters: Filters) -> None:
+        self.chunks: dict[str, Chunk] = {}
+        self._store, self._where = store, {"scope": scope, "filters": filters}
+        self._passages: dict[str, Passage] = {}
+        self._folds = Folds()
+
+    def passages(self, points: Sequence[str]) -> dict[str, Passage]:
+        """Those of the points that are there, as passages."""
+        fresh = self._store.at([p for p in points if p not in self.chunks], **self._where)
+        self.chunks |= fresh
+        self._passages |= {p: Passage.of(c.text, self._folds) for p, c in fresh.items()}
+        return self._passages
+
+    def standing(self, terms: Sequence[Term]) -> Sequence[Term]:
+        """The terms that stand in scope, if few chunks have any of their words; else all.
+
+        One question for all words is cheaper than one for each term, and a patient's notes hold
+        few of the terms.
+        """
+        vectors = sparse_queries([term.text for term in terms])
+        every = tuple(sorted({index for vector in vectors for index in vector.indices}))
+        any_word = SparseVector(every, (1.0,) * len(every))
+        (found,) = self._store.rank_sparse([any_word], k=FEW, named=False, **self._where)
+        if len(found) == FEW:
+            return terms
+        there = self.passages([one.chunk_id for one in found]).values()
+        plain = "\n".join(passage.plain for passage in there)
+        written = "\n".join(passage.written for passage in there)
+        return [t for t in terms if phrase_of(t) in (written if t.exact else plain)]
 
 
 def _wanted(
