@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from drehr_rag._arguments import MOST
 from drehr_rag.errors import BadArgument
 from drehr_rag.kg import packaged
 from drehr_rag.kg.graph import StoredGraph
@@ -14,7 +15,8 @@ from drehr_rag.protocols import Encoder, KnowledgeGraph, Store
 from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._expansion import STEPS, WEIGHTS, Expander, Term
 from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
-from drehr_rag.retrievers._widening import Widened, widen
+from drehr_rag.retrievers._terms import Folds
+from drehr_rag.retrievers._widening import Look, Widened, widen
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.hybrid import DEPTH, PER_PATIENT, as_points
 from drehr_rag.retrievers.lexical import LexicalRetriever
@@ -83,6 +85,7 @@ class ExpandedRetriever:
         self.expander = expander
         self._fusion = fusion
         self._depth = depth
+        self._folds = Folds()
         self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
             "dense": DenseRetriever(encoder, store),
             "lexical": LexicalRetriever(store),
@@ -117,10 +120,10 @@ class ExpandedRetriever:
     ) -> list[PatientHits]:
         """The k best patients by their best hit, among those that either side or a term finds."""
         sides, chunks = self._groups(query, scope, filters, max(DEPTH, k), per_patient)
-        widened = widen(query, self.expand(query), sides, self._store, scope, filters)
+        widened = self._widened(query, sides, scope, filters)
         chunks |= widened.chunks
         patients: dict[str, list[Hit]] = {}
-        for hit in _hits(self._fused(sides, widened), chunks, widened):
+        for hit in _hits(self._fused(sides, widened, MOST), chunks, widened):
             if hit.chunk.patient_id is not None:
                 patients.setdefault(hit.chunk.patient_id, []).append(hit)
         best = list(patients.items())[:k]
@@ -136,8 +139,8 @@ class ExpandedRetriever:
         best = []
         for query, near, same in zip(queries, dense, lexical, strict=True):
             sides = {"dense": near, "lexical": same}
-            widened = widen(query, self.expand(query), sides, self._store, scope, filters)
-            best.append((self._fused(sides, widened)[:k], widened))
+            widened = self._widened(query, sides, scope, filters)
+            best.append((self._fused(sides, widened, k), widened))
         return best
 
     def _groups(
@@ -159,10 +162,16 @@ class ExpandedRetriever:
             chunks |= {point_id(hit.chunk.chunk_id): hit.chunk for hit in hits}
         return as_points(found)[0], chunks
 
-    def _fused(self, sides: Mapping[str, list[Ranked]], widened: Widened) -> list[Ranked]:
+    def _widened(
+        self, query: str, sides: Mapping[str, list[Ranked]], scope: Scope, filters: Filters
+    ) -> Widened:
+        look = Look(self._store, scope, filters, self._folds)
+        return widen(query, self.expand(query), sides, look)
+
+    def _fused(self, sides: Mapping[str, list[Ranked]], widened: Widened, k: int) -> list[Ranked]:
         if not widened.ranked:
-            return self._fusion(sides)
-        fused = self._fusion({**sides, "lexical": widened.ranked})
+            return self._fusion(sides)[:k]
+        fused = self._fusion({**sides, "lexical": widened.ranked})[:k]
         words = {one.chunk_id: one.score for one in sides["lexical"]}
         return [replace(one, scores=_told(one, words)) for one in fused]
 
