@@ -41,10 +41,10 @@ from drehr_rag.types import (
     Fingerprint,
     Hit,
     IndexReport,
+    Mode,
     Note,
     PatientHits,
     Scope,
-    SearchMode,
     as_id,
     as_time,
 )
@@ -226,7 +226,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: SearchMode = "hybrid",
+        mode: Mode = "hybrid",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -238,7 +238,8 @@ class EhrIndex:
             query: A clinical entity or a few words ("heart failure").
             scope: Whose notes.
             k: At most so many hits.
-            mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`, which needs `use_graph`.
+            mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`: by other words
+                too, of the packaged graph or of another (`use_graph`).
             note_type: Only notes of this type, or these.
             section: Only chunks under this heading, or these ("PMH" = "past medical history").
             since: Only notes written at or after this time.
@@ -266,7 +267,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: SearchMode = "hybrid",
+        mode: Mode = "hybrid",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -285,14 +286,16 @@ class EhrIndex:
         self,
         graph: str | Path | KnowledgeGraph,
         *,
-        abbreviations: Sequence[str | Path] = (),
+        abbreviations: Sequence[str | Path] | None = None,
         **options: Any,
     ) -> None:
         """Widen queries of mode `expanded` by a knowledge graph: "CHF" finds "heart failure".
 
         Args:
-            graph: A folder that `drehr-rag kg build` made, or any knowledge graph.
-            abbreviations: Inventories (docs/knowledge-graphs.md), the most trusted first.
+            graph: A folder that `drehr-rag kg build` made, any knowledge graph, or `packaged`:
+                the one that comes with the package, which is also used without this call.
+            abbreviations: Inventories (docs/knowledge-graphs.md), the most trusted first; the
+                package's if not given, none if empty.
             options: `weights` by kind of match, `steps` down to narrower concepts, and those of
                 `hybrid`.
 
@@ -313,7 +316,7 @@ class EhrIndex:
         scope: Scope,
         k: int = 10,
         per_patient: int = 3,
-        mode: SearchMode = "hybrid",
+        mode: Mode = "hybrid",
         note_type: Names = None,
         section: Names = None,
         since: When = None,

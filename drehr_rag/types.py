@@ -462,10 +462,7 @@ class AllPatients:
 
 Scope = Patient | Encounter | Cohort | AllPatients
 
-Mode = Literal["hybrid", "dense", "lexical", "rrf"]
-
-SearchMode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
-"""Modes of an index; `expanded` needs a knowledge graph."""
+Mode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class DrEhrRetriever(ScopedRetriever):
         index: The notes.
         scope: The ceiling of every call. Without one, each call or config must name a scope.
         k: At most so many documents.
-        mode: `hybrid`, `dense`, `lexical` or `rrf`.
+        mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`: by other words too.
         note_type: As in `EhrIndex.search`, like the following.
         section: Only passages under this heading, or these.
         since: Only notes written at or after this time.

@@ -16,6 +16,8 @@ from drehr_rag.integrations._search import search
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
+from drehr_rag.retrievers._expansion import Expander
+from drehr_rag.retrievers.expanded import ExpandedRetriever
 from drehr_rag.types import Hit, Mode, Scope
 
 
@@ -35,7 +37,7 @@ class DrEhrRetriever(BaseRetriever):
         index: An open index.
         scope: Whose notes; `with_scope` may narrow it later, nothing widens it.
         similarity_top_k: How many nodes.
-        mode: `hybrid`, `dense`, `lexical` or `rrf`.
+        mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`: by other words too.
         note_type: Only notes of this type, or these.
         section: Only chunks under this heading, or these.
         since: Only notes written at or after this time.
@@ -144,7 +146,13 @@ class DrEhrRetriever(BaseRetriever):
             scope=self._scope,
             filters=named_filters(**self._filters),
             k=self._top_k,
+            expander=self._expander(),
         )
+
+    def _expander(self) -> Expander | None:
+        """The index's own: `use_graph` may have changed it."""
+        used = self._index._retriever(self._mode)
+        return used.expander if isinstance(used, ExpandedRetriever) else None
 
 
 def _scored(hit: Hit) -> NodeWithScore:
