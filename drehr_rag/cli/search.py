@@ -19,7 +19,8 @@ from drehr_rag.cli._show import (
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.kg.packaged import NAME as PACKAGED
-from drehr_rag.types import Mode
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode, Mode
 
 
 def command(
@@ -53,6 +54,13 @@ def command(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say which terms found each passage, and why.")
     ] = False,
+    assertion: Annotated[
+        str,
+        typer.Option(
+            help="What only denies it: ranked (it sinks), present (left out, as is what is only "
+            "possible, past or a relative's), any."
+        ),
+    ] = "ranked",
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
     per_patient: Annotated[
         Optional[int],  # noqa: UP045
@@ -72,6 +80,7 @@ def command(
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
     chosen = cast(Mode, _mode(mode, graph, abbreviations))
+    told = checked_assertion(cast(AssertionMode, assertion))
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
     out, why = console(), explained if explain else by_terms
@@ -86,6 +95,7 @@ def command(
                 k=k,
                 per_patient=3 if per_patient is None else per_patient,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,
@@ -103,6 +113,7 @@ def command(
                 scope=scope,
                 k=k,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,

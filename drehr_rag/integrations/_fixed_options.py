@@ -5,7 +5,8 @@ from typing import get_args
 from drehr_rag._arguments import positive
 from drehr_rag._registry import find
 from drehr_rag.index import Names, When, named_filters
-from drehr_rag.types import Mode
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode, Mode
 
 
 def checked_mode(mode: Mode) -> Mode:
@@ -25,6 +26,7 @@ def check_options(
     *,
     k: int,
     mode: Mode,
+    assertion: AssertionMode = "ranked",
     note_type: Names = None,
     section: Names = None,
     since: When = None,
@@ -39,4 +41,5 @@ def check_options(
     """
     positive(k, name_of_k)
     checked_mode(mode)
+    checked_assertion(assertion)
     named_filters(note_type, section, since, until)
