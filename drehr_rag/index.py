@@ -27,6 +27,7 @@ from drehr_rag.protocols import (
     KnowledgeGraph,
     NoteStream,
     Parts,
+    Reranker,
     Retriever,
 )
 from drehr_rag.qa import PASSAGES, Allow, AuditLog, QaChain, Settings
@@ -238,7 +239,8 @@ class EhrIndex:
             query: A clinical entity or a few words ("heart failure").
             scope: Whose notes.
             k: At most so many hits.
-            mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`, which needs `use_graph`.
+            mode: `hybrid`, `dense`, `lexical`, `rrf`, `expanded`, which needs `use_graph`, or
+                `reranked`, by what `use_reranker` names.
             note_type: Only notes of this type, or these.
             section: Only chunks under this heading, or these ("PMH" = "past medical history").
             since: Only notes written at or after this time.
@@ -304,6 +306,30 @@ class EhrIndex:
         given = {"graph": graph, "abbreviations": abbreviations, **options}
         parts = {"encoder": self.encoder, "store": self._store}
         self._retrievers["expanded"] = load_retriever("expanded", **parts, **given)
+
+    def use_reranker(
+        self,
+        reranker: str | Path | Reranker = "late-interaction",
+        *,
+        base: SearchMode = "hybrid",
+        **options: Any,
+    ) -> None:
+        """Have the best hits looked at again by a model in mode `reranked`.
+
+        Args:
+            reranker: `late-interaction`, by the index's own encoder; `cross-encoder:MODEL`;
+                `served:http://host:8000/v1`; or any reranker.
+            base: The mode that searches first; `expanded` after `use_graph`.
+            options: `depth`, `share`, and `reranker_options` (docs/reranking.md).
+
+        Raises:
+            ModelUnavailable: The reranker's model or server is not there.
+            UnknownName: There is no such reranker, or no option of this name.
+        """
+        parts = {"encoder": self.encoder, "store": self._store, "base": self._retriever(base)}
+        self._retrievers["reranked"] = load_retriever(
+            "reranked", reranker=reranker, **parts, **options
+        )
 
     @needs_scope
     def search_patients(

@@ -461,7 +461,7 @@ Scope = Patient | Encounter | Cohort | AllPatients
 
 Mode = Literal["hybrid", "dense", "lexical", "rrf"]
 
-SearchMode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
+SearchMode = Literal["hybrid", "dense", "lexical", "rrf", "expanded", "reranked"]
 """Modes of an index; `expanded` needs a knowledge graph."""
 
 

@@ -37,6 +37,14 @@ def command(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(help="With --graph: an inventory; may be repeated.", metavar="FILE"),
     ] = None,
+    rerank: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Look at the best hits again: late-interaction (the index's own encoder), "
+            "cross-encoder:MODEL, or served:http://HOST:8000/v1.",
+            metavar="RERANKER",
+        ),
+    ] = None,
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
     per_patient: Annotated[
         Optional[int],  # noqa: UP045
@@ -63,6 +71,9 @@ def command(
         o.warn_unknown(index, scope)
         if graph is not None:
             index.use_graph(graph, abbreviations=abbreviations or ())
+        if rerank is not None:
+            index.use_reranker(rerank, base=chosen)
+            chosen = "reranked"
         if by_patient:
             groups = index.search_patients(
                 query,

@@ -15,7 +15,7 @@ from drehr_rag.integrations._fixed_options import check_options
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.langchain._documents import to_document
 from drehr_rag.integrations.langchain._scoped_retriever import ScopedRetriever
-from drehr_rag.types import Mode, Scope
+from drehr_rag.types import Scope, SearchMode
 
 
 class DrEhrRetriever(ScopedRetriever):
@@ -29,7 +29,7 @@ class DrEhrRetriever(ScopedRetriever):
         index: The notes.
         scope: The ceiling of every call. Without one, each call or config must name a scope.
         k: At most so many documents.
-        mode: `hybrid`, `dense`, `lexical` or `rrf`.
+        mode: `hybrid`, `dense`, `lexical`, `rrf`, `reranked`, or `expanded` after `use_graph`.
         note_type: As in `EhrIndex.search`, like the following.
         section: Only passages under this heading, or these.
         since: Only notes written at or after this time.
@@ -39,7 +39,7 @@ class DrEhrRetriever(ScopedRetriever):
 
     index: EhrIndex = Field(repr=False)
     k: int = Field(default=10, strict=True, gt=0)
-    mode: Mode = "hybrid"
+    mode: SearchMode = "hybrid"
     note_type: Names = None
     section: Names = None
     since: When = None
@@ -70,7 +70,7 @@ class DrEhrRetriever(ScopedRetriever):
         run_manager: CallbackManagerForRetrieverRun,
         scope: Scope,
         k: int | None = None,
-        mode: Mode | None = None,
+        mode: SearchMode | None = None,
         note_type: Names = None,
         section: Names = None,
         since: When = None,

@@ -16,7 +16,7 @@ from drehr_rag.integrations._search import search
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
-from drehr_rag.types import Hit, Mode, Scope
+from drehr_rag.types import Hit, Scope, SearchMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class DrEhrRetriever(BaseRetriever):
         index: An open index.
         scope: Whose notes; `with_scope` may narrow it later, nothing widens it.
         similarity_top_k: How many nodes.
-        mode: `hybrid`, `dense`, `lexical` or `rrf`.
+        mode: `hybrid`, `dense`, `lexical`, `rrf`, `reranked`, or `expanded` after `use_graph`.
         note_type: Only notes of this type, or these.
         section: Only chunks under this heading, or these.
         since: Only notes written at or after this time.
@@ -54,7 +54,7 @@ class DrEhrRetriever(BaseRetriever):
         *,
         scope: Scope,
         similarity_top_k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -66,7 +66,7 @@ class DrEhrRetriever(BaseRetriever):
         self._index = an_index(index)
         self._scope = checked_scope(scope)
         self._top_k = similarity_top_k
-        self._mode: Mode = mode
+        self._mode: SearchMode = mode
         self._filters: dict[str, Any] = {
             "note_type": note_type,
             "section": section,
@@ -126,19 +126,22 @@ class DrEhrRetriever(BaseRetriever):
         return await in_thread(self._retrieve, query_bundle)
 
     def _hits(self, bundle: QueryBundle) -> list[Hit]:
-        """An embedding that the bundle brings is passed over: another model may have made it."""
-        texts = bundle.custom_embedding_strs
-        if not texts or self._mode == "lexical":
+        """An embedding that the bundle brings is passed over: another model may have made it.
+
+        Its other texts give the vector where a vector is all that is asked for besides the words.
+        """
+        texts, mode = bundle.custom_embedding_strs, self._mode
+        if not texts or mode == "lexical" or mode == "expanded" or mode == "reranked":
             return self._index.search(
                 bundle.query_str,
                 scope=self._scope,
                 k=self._top_k,
-                mode=self._mode,
+                mode=mode,
                 **self._filters,
             )
         return search(
             self._index.store,
-            mode=self._mode,
+            mode=mode,
             words=bundle.query_str,
             vector=self._index.encoder.encode_queries(texts).mean(axis=0),
             scope=self._scope,
