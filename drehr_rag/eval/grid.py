@@ -22,8 +22,8 @@ encoder = "offline"
 options = { base = "expanded", base_options = { graph = "kg" }, share = [0.3, 1.0] }
 ```
 
-A list stands for each of its values; several lists are crossed; one value that is a list stands in a
-list of its own. A table inside the options is one value. Paths are relative to the file.
+A list stands for each of its values; several lists are crossed; a value that is a list itself
+stands in one of its own. A table in the options is one value. Paths are relative to the file.
 """
 
 import tomllib

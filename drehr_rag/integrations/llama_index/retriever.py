@@ -131,7 +131,7 @@ class DrEhrRetriever(BaseRetriever):
         Its other texts give the vector where a vector is all that is asked for besides the words.
         """
         texts, mode = bundle.custom_embedding_strs, self._mode
-        if not texts or mode == "lexical" or mode == "expanded" or mode == "reranked":
+        if not texts or mode in ("lexical", "expanded", "reranked"):
             return self._index.search(
                 bundle.query_str,
                 scope=self._scope,
