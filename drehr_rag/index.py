@@ -27,6 +27,7 @@ from drehr_rag.protocols import (
     KnowledgeGraph,
     NoteStream,
     Parts,
+    Reranker,
     Retriever,
 )
 from drehr_rag.qa import PASSAGES, Allow, AuditLog, QaChain, Settings
@@ -43,10 +44,10 @@ from drehr_rag.types import (
     Fingerprint,
     Hit,
     IndexReport,
-    Mode,
     Note,
     PatientHits,
     Scope,
+    SearchMode,
     as_id,
     as_time,
 )
@@ -228,7 +229,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
         assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
@@ -241,8 +242,8 @@ class EhrIndex:
             query: A clinical entity or a few words ("heart failure").
             scope: Whose notes.
             k: At most so many hits.
-            mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`: by other words
-                too, of the packaged graph or of another (`use_graph`).
+            mode: `hybrid`, `dense`, `lexical`, `rrf`; `expanded`: by other words too, of the
+                packaged graph or of another (`use_graph`); or `reranked` (`use_reranker`).
             assertion: `ranked`: chunks that only deny it ("denies chest pain") sink; `present`:
                 those that mention it, but never as present, are left out; `any`: neither.
             note_type: Only notes of this type, or these.
@@ -273,7 +274,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
         assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
@@ -315,6 +316,30 @@ class EhrIndex:
         parts = {"encoder": self.encoder, "store": self._store}
         self._retrievers["expanded"] = load_retriever("expanded", **parts, **given)
 
+    def use_reranker(
+        self,
+        reranker: str | Path | Reranker = "late-interaction",
+        *,
+        base: SearchMode = "hybrid",
+        **options: Any,
+    ) -> None:
+        """Have the best hits looked at again by a model in mode `reranked`.
+
+        Args:
+            reranker: `late-interaction`, by the index's own encoder; `cross-encoder:MODEL`;
+                `served:http://host:8000/v1`; or any reranker.
+            base: The mode that searches first; `expanded` after `use_graph`.
+            options: `depth`, `share`, and `reranker_options` (docs/reranking.md).
+
+        Raises:
+            ModelUnavailable: The reranker's model or server is not there.
+            UnknownName: There is no such reranker, or no option of this name.
+        """
+        parts = {"encoder": self.encoder, "store": self._store, "base": self._retriever(base)}
+        self._retrievers["reranked"] = load_retriever(
+            "reranked", reranker=reranker, **parts, **options
+        )
+
     @needs_scope
     def search_patients(
         self,
@@ -323,7 +348,7 @@ class EhrIndex:
         scope: Scope,
         k: int = 10,
         per_patient: int = 3,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
         assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,

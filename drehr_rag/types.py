@@ -469,6 +469,9 @@ Scope = Patient | Encounter | Cohort | AllPatients
 
 Mode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
 
+SearchMode = Mode | Literal["reranked"]
+"""Modes of an index; `reranked` needs a reranker."""
+
 AssertionMode = Literal["ranked", "present", "any"]
 """What becomes of chunks that deny what is looked for: they sink; they are left out, and with them
 what is only possible, past or a relative's; or nothing."""

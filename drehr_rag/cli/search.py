@@ -20,7 +20,7 @@ from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.kg.packaged import NAME as PACKAGED
 from drehr_rag.retrievers._asserted import checked_assertion
-from drehr_rag.types import AssertionMode, Mode
+from drehr_rag.types import AssertionMode, Mode, SearchMode
 
 
 def command(
@@ -61,6 +61,14 @@ def command(
             "possible, past or a relative's), any."
         ),
     ] = "ranked",
+    rerank: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Look at the best hits again: late-interaction (the index's own encoder), "
+            "cross-encoder:MODEL, or served:http://HOST:8000/v1.",
+            metavar="RERANKER",
+        ),
+    ] = None,
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
     per_patient: Annotated[
         Optional[int],  # noqa: UP045
@@ -79,7 +87,7 @@ def command(
     [bold]Example:[/bold] drehr-rag search "heart failure" --store ./ehr.idx --patient p1 -k 5
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
-    chosen = cast(Mode, _mode(mode, graph, abbreviations))
+    chosen: SearchMode = cast(Mode, _mode(mode, graph, abbreviations))
     told = checked_assertion(cast(AssertionMode, assertion))
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
@@ -88,6 +96,9 @@ def command(
         o.warn_unknown(index, scope)
         if graph or abbreviations:
             index.use_graph(graph or PACKAGED, abbreviations=abbreviations)
+        if rerank is not None:
+            index.use_reranker(rerank, base=chosen)
+            chosen = "reranked"
         if by_patient:
             groups = index.search_patients(
                 query,

@@ -6,6 +6,7 @@ What is only denied ("denies chest pain") is worth less than what is there, or i
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, get_args
 
 from drehr_rag._arguments import MOST
@@ -77,14 +78,13 @@ class AssertedRetriever:
         others are looked for until there are enough.
         """
         where: dict[str, Any] = {"scope": scope, "filters": filters}
+
+        def ask(query: str, look: int) -> list[Hit]:
+            return self._retriever.retrieve([query], **where, k=look)[0]
+
         first = self._retriever.retrieve(queries, **where, k=_look(k))
         return [
-            self._enough(
-                hits,
-                lambda look, query=query: self._retriever.retrieve([query], **where, k=look)[0],
-                self._judge(query),
-                k,
-            )
+            self._enough(hits, partial(ask, query), self._judge(query), k)
             for query, hits in zip(queries, first, strict=True)
         ]
 
