@@ -276,7 +276,8 @@ class Citation:
         assertion: What the words around the quote say of it: `present`, or that it is `negated`
             ("chest pain" out of "denies chest pain"), `possible`, `conditional`, `historical`, or
             of `family`. By rules (`drehr_rag.notes.assertions`); a quote that holds the denying
-            word itself is `present`.
+            word itself is `present`. It is said of the words that the generator quoted, also where
+            `quote` was made wider to show what denies them.
     """
 
     note_id: str
