@@ -192,7 +192,7 @@ def test_the_packaged_graph_widens_a_search_and_explains_it(run, store):
     told = [(m["term"].lower(), m["kind"]) for m in hit["matches"]]
     assert ("heart failure", "synonym") in told and "expanded" in hit["scores"]
     _, plainly, _ = run(*asked, "--mode", "hybrid", "--explain")
-    assert "“" not in plainly and "the query's own words (BM25)" in plainly
+    assert "“" not in plainly and "nearness of meaning (cosine)" in plainly
 
 
 def test_matched_words_and_section_stand_out(run, store):
