@@ -27,6 +27,7 @@ from drehr_rag.protocols import (
     KnowledgeGraph,
     NoteStream,
     Parts,
+    Reranker,
     Retriever,
 )
 from drehr_rag.qa import PASSAGES, Allow, AuditLog, QaChain, Settings
@@ -241,7 +242,8 @@ class EhrIndex:
             query: A clinical entity or a few words ("heart failure").
             scope: Whose notes.
             k: At most so many hits.
-            mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`, which needs `use_graph`.
+            mode: `hybrid`, `dense`, `lexical`, `rrf`; `expanded`: by other words too, of the
+                packaged graph or of another (`use_graph`); or `reranked` (`use_reranker`).
             assertion: `ranked`: chunks that only deny it ("denies chest pain") sink; `present`:
                 those that mention it, but never as present, are left out; `any`: neither.
             note_type: Only notes of this type, or these.
@@ -292,14 +294,16 @@ class EhrIndex:
         self,
         graph: str | Path | KnowledgeGraph,
         *,
-        abbreviations: Sequence[str | Path] = (),
+        abbreviations: Sequence[str | Path] | None = None,
         **options: Any,
     ) -> None:
         """Widen queries of mode `expanded` by a knowledge graph: "CHF" finds "heart failure".
 
         Args:
-            graph: A folder that `drehr-rag kg build` made, or any knowledge graph.
-            abbreviations: Inventories (docs/knowledge-graphs.md), the most trusted first.
+            graph: A folder that `drehr-rag kg build` made, any knowledge graph, or `packaged`:
+                the one that comes with the package, which is also used without this call.
+            abbreviations: Inventories (docs/knowledge-graphs.md), the most trusted first; the
+                package's if not given, none if empty.
             options: `weights` by kind of match, `steps` down to narrower concepts, and those of
                 `hybrid`.
 
@@ -311,6 +315,30 @@ class EhrIndex:
         given = {"graph": graph, "abbreviations": abbreviations, **options}
         parts = {"encoder": self.encoder, "store": self._store}
         self._retrievers["expanded"] = load_retriever("expanded", **parts, **given)
+
+    def use_reranker(
+        self,
+        reranker: str | Path | Reranker = "late-interaction",
+        *,
+        base: SearchMode = "hybrid",
+        **options: Any,
+    ) -> None:
+        """Have the best hits looked at again by a model in mode `reranked`.
+
+        Args:
+            reranker: `late-interaction`, by the index's own encoder; `cross-encoder:MODEL`;
+                `served:http://host:8000/v1`; or any reranker.
+            base: The mode that searches first; `expanded` after `use_graph`.
+            options: `depth`, `share`, and `reranker_options` (docs/reranking.md).
+
+        Raises:
+            ModelUnavailable: The reranker's model or server is not there.
+            UnknownName: There is no such reranker, or no option of this name.
+        """
+        parts = {"encoder": self.encoder, "store": self._store, "base": self._retriever(base)}
+        self._retrievers["reranked"] = load_retriever(
+            "reranked", reranker=reranker, **parts, **options
+        )
 
     @needs_scope
     def search_patients(

@@ -6,13 +6,15 @@ What is only denied ("denies chest pain") is worth less than what is there, or i
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, get_args
 
 from drehr_rag._arguments import MOST
 from drehr_rag.errors import BadArgument
 from drehr_rag.protocols import Retriever
 from drehr_rag.retrievers._mentions import Wanted
-from drehr_rag.retrievers.hybrid import DEPTH, PER_PATIENT
+from drehr_rag.retrievers._patients import PER_PATIENT
+from drehr_rag.retrievers.hybrid import DEPTH
 from drehr_rag.types import AssertionMode, Filters, Hit, PatientHits, Ranked, Scope
 
 DENIED = 0.5
@@ -78,12 +80,12 @@ class AssertedRetriever:
         """
         where: dict[str, Any] = {"scope": scope, "filters": filters}
 
-        def more(query: str) -> Callable[[int], list[Hit]]:
-            return lambda look: self._retriever.retrieve([query], **where, k=look)[0]
+        def ask(query: str, look: int) -> list[Hit]:
+            return self._retriever.retrieve([query], **where, k=look)[0]
 
         first = self._retriever.retrieve(queries, **where, k=_look(k))
         return [
-            self._enough(hits, more(query), self._judge(query), k)
+            self._enough(hits, partial(ask, query), self._judge(query), k)
             for query, hits in zip(queries, first, strict=True)
         ]
 

@@ -15,7 +15,7 @@ from drehr_rag.integrations._fixed_options import check_options
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.langchain._documents import to_document
 from drehr_rag.integrations.langchain._scoped_retriever import ScopedRetriever
-from drehr_rag.types import AssertionMode, Mode, Scope
+from drehr_rag.types import AssertionMode, Scope, SearchMode
 
 
 class DrEhrRetriever(ScopedRetriever):
@@ -29,7 +29,7 @@ class DrEhrRetriever(ScopedRetriever):
         index: The notes.
         scope: The ceiling of every call. Without one, each call or config must name a scope.
         k: At most so many documents.
-        mode: `hybrid`, `dense`, `lexical` or `rrf`.
+        mode: `hybrid`, `dense`, `lexical`, `rrf`, `expanded`: by other words too; or `reranked`.
         assertion: As in `EhrIndex.search`, like the following.
         note_type: Only notes of this type, or these.
         section: Only passages under this heading, or these.
@@ -40,7 +40,7 @@ class DrEhrRetriever(ScopedRetriever):
 
     index: EhrIndex = Field(repr=False)
     k: int = Field(default=10, strict=True, gt=0)
-    mode: Mode = "hybrid"
+    mode: SearchMode = "hybrid"
     assertion: AssertionMode = "ranked"
     note_type: Names = None
     section: Names = None
@@ -73,7 +73,7 @@ class DrEhrRetriever(ScopedRetriever):
         run_manager: CallbackManagerForRetrieverRun,
         scope: Scope,
         k: int | None = None,
-        mode: Mode | None = None,
+        mode: SearchMode | None = None,
         assertion: AssertionMode | None = None,
         note_type: Names = None,
         section: Names = None,

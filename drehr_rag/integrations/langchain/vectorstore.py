@@ -43,7 +43,8 @@ class DrEhrVectorStore(VectorStore):
     Args:
         index: Where they are.
         scope: The ceiling of every call. Without one, each call must name a scope.
-        mode: How texts are searched for: `hybrid`, `dense`, `lexical` or `rrf`.
+        mode: How texts are searched for: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`:
+            by other words too (`index.use_graph`).
         allow_tracing: Let hosted tracing send note text out of this machine.
     """
 
