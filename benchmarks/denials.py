@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name}: measured", flush=True)
     if options.only:
         return
-    tables = [_choosing(held), _reported(held)]
+    tables = [_choosing(held), _reported(held), _rules(held)]
     for table in tables:
         table.show(Console(width=150))
     if options.markdown:
@@ -196,9 +196,10 @@ def _choosing(held: Mapping[str, Any]) -> Table:
     table = Table("Denials: choosing the factor", columns, left=1)
     for mode in MODES:
         for factor in map(str, FACTORS):
-            some = [held[name][mode][factor] for name in CHOOSING]
-            told = [sum(one[what] for one in some) for what in ("above", "top")]
-            table.add(mode, factor, *(f"{_mean(one[str(NDCG)]):.4f}" for one in some), *told)
+            some = [held.get(name, {}).get(mode, {}).get(factor) for name in CHOOSING]
+            cells = [f"{_mean(one[str(NDCG)]):.4f}" if one else None for one in some]
+            told = [sum(one[what] for one in some if one) for what in ("above", "top")]
+            table.add(mode, factor, *cells, *told)
     table.note = (
         "What is left of the score of a chunk that only denies what is looked for; 1 leaves it "
         f"where it was. The package has {DENIED}. Denied: by the labels of mtsamples_select, "
@@ -211,8 +212,7 @@ def _reported(held: Mapping[str, Any]) -> Table:
     columns = ["set", "mode", "measure", "as found", "sunk", "difference", "p"]
     table = Table("Denials: what reports", columns, left=3)
     for name in REPORTING:
-        for mode in MODES:
-            factors = held[name][mode]
+        for mode, factors in held.get(name, {}).items():
             before, after = factors["1.0"], factors[str(DENIED)]
             for measure_ in (NDCG, RECALL):
                 one, other = (side[str(measure_)] for side in (before, after))
@@ -225,27 +225,23 @@ def _reported(held: Mapping[str, Any]) -> Table:
                 ):
                     told = (before[what], after[what], f"{after[what] - before[what]:+d}")
                     table.add(name, mode, said, *told, "")
-                table.add(
-                    name,
-                    mode,
-                    "denied by the labels, and called so",
-                    factors["labelled"],
-                    factors["both"],
-                    "",
-                    "",
-                )
-            table.add(
-                name,
-                mode,
-                "called denied, and relevant",
-                factors["marked"],
-                factors["relevant"],
-                "",
-                "",
-            )
     table.note = (
         "Denied: pairs that the set's own rules found denied only, among the best 200 of all "
         "queries; nobody has read them. p: paired randomisation test over queries, two-sided."
+    )
+    return table
+
+
+def _rules(held: Mapping[str, Any]) -> Table:
+    columns = ["set", "mode", "called denied", "of them relevant", "labelled denied", "called so"]
+    table = Table("Denials: the rules and the labels", columns, left=2)
+    for name in CHOOSING + REPORTING:
+        for mode, told in held.get(name, {}).items():
+            counts = (told[what] for what in ("marked", "relevant", "labelled", "both"))
+            table.add(name, mode, *counts)
+    table.note = (
+        "Chunks among the best 200 of all queries. vaers has no labels of denial; what its coders "
+        "took for relevant may be denied in another sentence than it is coded for."
     )
     return table
 
