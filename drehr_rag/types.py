@@ -234,13 +234,16 @@ class Hit:
     matches: tuple[Match, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ranked:
-    """A chunk's place in a ranking, without the chunk; fields as in `Hit`."""
+    """A chunk's place in a ranking, without the chunk; fields as in `Hit`.
+
+    Not frozen: a search makes hundreds, and a frozen one takes several times as long to make.
+    """
 
     chunk_id: str
     score: float
-    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
