@@ -44,9 +44,9 @@ from drehr_rag.types import Hit
 
 MODULE = "benchmarks.reranking"
 BASES = ("hybrid", "expanded")
-DEPTHS = (20, 50, 100)
+DEPTHS = (10, 20, 50)
 SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
-DEFAULT = (50, 0.3)
+DEFAULT = (20, 0.3)
 """Depth and share whose row reports."""
 
 ALL = 10_000
@@ -109,7 +109,7 @@ def measure(work: Path, name: str) -> dict[str, Any]:
     ways = [(d, s) for d in DEPTHS for s in SHARES] if name in CHOOSING else [DEFAULT]
     data = data_folder()
     inventory = Inventory(data / "abbrev" / one for one in INVENTORIES)
-    reranker = load_reranker("late-interaction", encoder=encoder, reranker_options={"kept": ALL})
+    reranker = load_reranker("late-interaction", encoder=encoder, kept=ALL)
     found: dict[str, Any] = {}
     with (
         TemporaryDirectory(dir=work) as folder,
