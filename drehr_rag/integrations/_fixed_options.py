@@ -5,7 +5,8 @@ from typing import TypeVar, get_args
 from drehr_rag._arguments import positive
 from drehr_rag._registry import find
 from drehr_rag.index import Names, When, named_filters
-from drehr_rag.types import SearchMode
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode, SearchMode
 
 M = TypeVar("M", bound=str)
 
@@ -27,6 +28,7 @@ def check_options(
     *,
     k: int,
     mode: SearchMode,
+    assertion: AssertionMode = "ranked",
     note_type: Names = None,
     section: Names = None,
     since: When = None,
@@ -41,4 +43,5 @@ def check_options(
     """
     positive(k, name_of_k)
     checked_mode(mode)
+    checked_assertion(assertion)
     named_filters(note_type, section, since, until)

@@ -11,7 +11,7 @@ from drehr_rag.errors import BadArgument, RerankerError
 from drehr_rag.protocols import Encoder, Reranker, Retriever, Store
 from drehr_rag.rerankers import load_reranker
 from drehr_rag.retrievers import load_retriever
-from drehr_rag.retrievers.hybrid import PER_PATIENT
+from drehr_rag.retrievers._patients import PER_PATIENT
 from drehr_rag.types import Filters, Hit, PatientHits, Ranked, Scope
 
 DEPTH = 20

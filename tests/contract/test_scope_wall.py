@@ -264,9 +264,11 @@ def asked_of_a_chain(index, query, where):
 
     async def awaited():
         last = [part async for part in chain.astream(query, **where)][-1]
-        return await chain.aask(query, **where), last
+        return await chain.aask(query, **where), last, *await chain.aask_many([query], **where)
 
-    return [chain.ask(query, **where), *chain.ask_many([query], **where), *asyncio.run(awaited())]
+    many = chain.ask_many([query, query], **where | {"scope": [where["scope"]] * 2})
+    last = list(chain.stream(query, **where))[-1]
+    return [chain.ask(query, **where), *many, last, *asyncio.run(awaited())]
 
 
 def test_every_public_method_is_covered_here():
