@@ -19,11 +19,10 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import machine
-from benchmarks.corpora import data_folder
 from benchmarks.devsets import load, make_store
 from benchmarks.expansion import (
     CHOOSING,
-    INVENTORIES,
+    PACKAGED,
     REPORTING,
     Held,
     Known,
@@ -34,7 +33,7 @@ from benchmarks.expansion import (
 from benchmarks.ranking import EVERYBODY, NDCG, _p_value
 from benchmarks.tables import Table, write_block
 from drehr_rag.encoders import load_encoder
-from drehr_rag.kg.inventories import Inventory
+from drehr_rag.kg.packaged import packaged_inventory
 from drehr_rag.protocols import Reranker, Retriever
 from drehr_rag.rerankers import load_reranker
 from drehr_rag.retrievers import load_retriever
@@ -44,9 +43,9 @@ from drehr_rag.types import Hit
 
 MODULE = "benchmarks.reranking"
 BASES = ("hybrid", "expanded")
-DEPTHS = (20, 50, 100)
+DEPTHS = (10, 20, 50)
 SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
-DEFAULT = (50, 0.3)
+DEFAULT = (20, 0.3)
 """Depth and share whose row reports."""
 
 ALL = 10_000
@@ -107,9 +106,7 @@ def measure(work: Path, name: str) -> dict[str, Any]:
     """Variant → match type → scores, and the bases alone."""
     devset, encoder = load(work, name), load_encoder("offline")
     ways = [(d, s) for d in DEPTHS for s in SHARES] if name in CHOOSING else [DEFAULT]
-    data = data_folder()
-    inventory = Inventory(data / "abbrev" / one for one in INVENTORIES)
-    reranker = load_reranker("late-interaction", encoder=encoder, reranker_options={"kept": ALL})
+    reranker = load_reranker("late-interaction", encoder=encoder, kept=ALL)
     found: dict[str, Any] = {}
     with (
         TemporaryDirectory(dir=work) as folder,
@@ -121,7 +118,7 @@ def measure(work: Path, name: str) -> dict[str, Any]:
             searching = (
                 load_retriever(base, **parts)
                 if base == "hybrid"
-                else _expanded(parts, {}, {}, work, inventory)
+                else _expanded(parts, PACKAGED, {}, work, packaged_inventory())
             )
             once = Once(searching, reranker)
             for depth, share in [(1, 0.0), *ways]:
@@ -155,7 +152,8 @@ def _choosing(held: Held) -> Table:
         whole = float(np.mean([_mean(held[name][variant]["all"]) for name in CHOOSING]))
         table.add(base, depth or "–", share or "–", *row, whole)
     table.note = (
-        "nDCG@10, encoder `offline`, reranker `late-interaction`; without a depth: the base alone."
+        "nDCG@10, encoder `offline`, packaged graph, reranker `late-interaction`; without a depth: "
+        "the base alone."
     )
     return table
 

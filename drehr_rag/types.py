@@ -470,8 +470,8 @@ Scope = Patient | Encounter | Cohort | AllPatients
 
 Mode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
 
-SearchMode = Mode | Literal["reranked"]
-"""Modes of an index; `reranked` needs a reranker."""
+SearchMode = Literal[Mode, "reranked"]
+"""Modes of an index; `reranked` looks again at what another found."""
 
 AssertionMode = Literal["ranked", "present", "any"]
 """What becomes of chunks that deny what is looked for: they sink; they are left out, and with them
