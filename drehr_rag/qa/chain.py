@@ -17,7 +17,7 @@ from drehr_rag.qa.many import CONCURRENCY, TOGETHER, all_awaited, in_turn, windo
 from drehr_rag.qa.preparing import Preparing
 from drehr_rag.qa.replying import OwnLoop, awaited, replies, streamed
 from drehr_rag.qa.settings import Settings
-from drehr_rag.qa.under_way import Failure, Record
+from drehr_rag.qa.under_way import Failure, Record, Work
 from drehr_rag.types import Answer, AnswerSentence, Hit, Scope
 
 SearchBatch = Callable[..., list[list[Hit]]]
@@ -69,17 +69,17 @@ class QaChain:
             NotAllowed: The caller may not read it.
             GeneratorError: The generator failed, or its reply is not JSON of the schema.
         """
-        self.check(question, scope)
+        _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            replies(self._generator, [self._preparing(narrow).one(record)])
+            replies(self._generator, [self._begun(record, narrow)])
             return record.done()
 
     @needs_scope
     async def aask(self, question: str, *, scope: Scope, **narrow: Any) -> Answer:
         """As `ask`, without blocking the event loop; cancelling it ends the request."""
-        await to_thread.run_sync(self.check, question, scope)
+        _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            work = await to_thread.run_sync(self._preparing(narrow).one, record)
+            work = await to_thread.run_sync(self._begun, record, narrow)
             await awaited(self._generator, work)
             return await to_thread.run_sync(record.done)
 
@@ -95,9 +95,9 @@ class QaChain:
             ScopeRequired, NotAllowed, GeneratorError: As of `ask`; a reply that breaks off is an
                 error after the sentences that had come.
         """
-        await to_thread.run_sync(self.check, question, scope)
+        _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            work = await to_thread.run_sync(self._preparing(narrow).one, record)
+            work = await to_thread.run_sync(self._begun, record, narrow)
             async with aclosing(streamed(self._generator, work)) as sentences:
                 async for sentence in sentences:
                     yield sentence
@@ -234,12 +234,24 @@ class QaChain:
             BadArgument: The question has no words.
             NotAllowed: The caller may not read the scope.
         """
-        if not isinstance(scope, Scope):
-            raise ScopeRequired(HOW)
-        check_words(question, "question")
+        _check_words(question, scope)
         with self._recorded(question, scope):
-            if self._allow and not self._allow(self._caller, scope):
-                raise NotAllowed("the caller may not read the notes of this scope")
+            self._check_allowed(scope)
+
+    def _check_allowed(self, scope: Scope) -> None:
+        if self._allow and not self._allow(self._caller, scope):
+            raise NotAllowed("the caller may not read the notes of this scope")
+
+    def _begun(self, record: Record, narrow: dict[str, Any]) -> Work:
+        """Allowed, and ready to be asked."""
+        self._check_allowed(record.scope)
+        return self._preparing(narrow).one(record)
+
+
+def _check_words(question: str, scope: Scope) -> None:
+    if not isinstance(scope, Scope):
+        raise ScopeRequired(HOW)
+    check_words(question, "question")
 
 
 def _outcomes(records: Sequence[Record]) -> list[Answer | Failure]:
