@@ -6,8 +6,6 @@ from contextlib import ExitStack, aclosing, contextmanager
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
-
 from drehr_rag._arguments import HOW, check_list, check_words, needs_scope
 from drehr_rag.errors import BadArgument, GeneratorError, NotAllowed, ScopeRequired
 from drehr_rag.generators._background import Background
@@ -79,9 +77,9 @@ class QaChain:
         """As `ask`, without blocking the event loop; cancelling it ends the request."""
         _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            work = await to_thread.run_sync(self._begun, record, narrow)
+            work = await asyncio.to_thread(self._begun, record, narrow)
             await awaited(self._generator, work)
-            return await to_thread.run_sync(record.done)
+            return await asyncio.to_thread(record.done)
 
     @needs_scope
     async def astream(
@@ -97,11 +95,11 @@ class QaChain:
         """
         _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            work = await to_thread.run_sync(self._begun, record, narrow)
+            work = await asyncio.to_thread(self._begun, record, narrow)
             async with aclosing(streamed(self._generator, work)) as sentences:
                 async for sentence in sentences:
                     yield sentence
-            answer = await to_thread.run_sync(record.done)
+            answer = await asyncio.to_thread(record.done)
             for sentence in answer.sentences[work.shown :]:
                 yield sentence
             yield answer
@@ -153,14 +151,14 @@ class QaChain:
         self, questions: Sequence[str], *, scope: Scope | Sequence[Scope], **narrow: Any
     ) -> list[Answer | Failure]:
         """As `ask_many`, without blocking the event loop; cancelling it ends the requests."""
-        checked = await to_thread.run_sync(self._checked, questions, scope)
+        checked = await asyncio.to_thread(self._checked, questions, scope)
         with self._all_recorded(checked) as records:
             if isinstance(self._generator, StreamingGenerator):
                 await self._awaited(records, narrow)
                 return _outcomes(records)
             for some in windows(records, TOGETHER):  # between two of them it can be cancelled
-                await to_thread.run_sync(self._preparing(narrow).some, some)
-                await to_thread.run_sync(self._settled, some)
+                await asyncio.to_thread(self._preparing(narrow).some, some)
+                await asyncio.to_thread(self._settled, some)
             return _outcomes(records)
 
     async def _awaited(self, records: Sequence[Record], narrow: dict[str, Any]) -> None:
@@ -172,7 +170,7 @@ class QaChain:
                     await awaited(self._generator, record.work)
             except GeneratorError as problem:
                 record.outcome = problem
-            await to_thread.run_sync(record.settle)
+            await asyncio.to_thread(record.settle)
 
         concurrency = getattr(self._generator, "concurrency", CONCURRENCY)
         await all_awaited(records, self._preparing(narrow).some, ask, concurrency=concurrency)

@@ -7,8 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from anyio import to_thread
-
 from drehr_rag.qa.under_way import Record
 from drehr_rag.types import Scope
 
@@ -56,7 +54,7 @@ async def all_awaited(
             for some in windows(records, WINDOW, first=FIRST):
                 for _ in some:
                     await room.acquire()
-                await to_thread.run_sync(prepare, some)
+                await asyncio.to_thread(prepare, some)
                 for record in some:
                     group.create_task(one(record))
     except BaseExceptionGroup as several:

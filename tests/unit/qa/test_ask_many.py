@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -297,3 +299,26 @@ def test_streamed_into_a_plain_loop(index, server, generator):
     parts.close()
     assert server.wait_for(lambda s: s.left == 1)
     assert list(index.qa_chain().stream("gout", scope=P1))[-1].citations
+
+
+SCRIPT = """
+from drehr_rag import EhrIndex, Note, Patient
+from drehr_rag.generators import load_generator
+from drehr_rag.testing import HashEncoder
+
+index = EhrIndex.open(":memory:", encoder=HashEncoder())
+index.add([Note(note_id="n1", patient_id="p1", text="She has gout.")])
+where = {"scope": Patient("p1")}
+chain, quoting = index.qa_chain(load_generator("openai", url=URL)), index.qa_chain()
+found = [chain.ask_many(["gout?"], **where)[0], *list(chain.stream("gout?", **where))[1:]]
+found.append(list(quoting.stream("gout", **where))[-1])
+print([one.abstained for one in found])
+"""
+
+
+def test_a_script_that_closes_nothing_ends(server):
+    code = SCRIPT.replace("URL", repr(server.url))
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert run.stdout.strip() == "[False, False, False]", run.stderr
