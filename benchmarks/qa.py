@@ -9,7 +9,6 @@ read from its metrics.
 
 import argparse
 import asyncio
-import json
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,13 +19,12 @@ from typing import Any
 
 import httpx
 import numpy as np
-from rich.console import Console
 
-from benchmarks import machine
 from benchmarks.corpora import corpora, data_folder
 from benchmarks.devsets import query_texts
+from benchmarks.publish import publish
 from benchmarks.slow_server import slow_server
-from benchmarks.tables import Table, write_block
+from benchmarks.tables import Table
 from benchmarks.versus import goals
 from benchmarks.versus.goals import Goal
 from benchmarks.versus.workers.meter import Stopwatch
@@ -65,7 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             facts = _measured(index, url, asked, encoding, options.seconds)
         if options.url:
             facts["prefix"] = _prefixes(index, options.url, asked)
-    _publish(options, facts, len(asked))
+    tables = [_overhead(facts, len(asked)), _rates(facts), goals.table("QA: goals", _goals(facts))]
+    publish(
+        "Questions",
+        tables,
+        {"qa": facts},
+        block="qa",
+        by=MODULE,
+        options=options,
+        few="a few questions",
+    )
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -180,27 +187,6 @@ def _prefixes(index: EhrIndex, url: str, asked: Asked) -> dict[str, float]:
             chain.ask_many([q for q, s in asked if s == patient], scope=patient)
     after = counted()
     return {name: after[name] - before.get(name, 0.0) for name in after}
-
-
-def _publish(options: argparse.Namespace, facts: dict[str, Any], questions: int) -> None:
-    stamp = machine.describe(MODULE)
-    lines = [f"{stamp['date']}: `{stamp['command']}`", stamp["machine"], stamp["versions"]]
-    if options.quick:
-        lines.insert(0, "QUICK RUN on a few questions: the figures mean nothing.")
-    tables = [_overhead(facts, questions), _rates(facts), goals.table("QA: goals", _goals(facts))]
-    out = Console(width=150)
-    for line in lines:
-        out.print(line, markup=False)
-    for table in tables:
-        table.title += " (quick)" if options.quick else ""
-        out.print()
-        table.show(out)
-    if options.json:
-        options.json.write_text(json.dumps({**stamp, "qa": facts}, indent=2) + "\n", "utf-8")
-    if options.markdown:
-        head = "\n".join(f"- {line}" for line in lines)
-        text = "\n\n".join(["## Questions", head, *(table.markdown() for table in tables)])
-        write_block(options.markdown, "qa", text, by=MODULE)
 
 
 def _overhead(facts: dict[str, Any], questions: int) -> Table:

@@ -2,7 +2,8 @@
 
 ```text
 question ── understanding.py ──► queries ── retrieving.py (times.py, steering.py) ──► hits
-hits ── passages.py (instructions.py withholds) ──► passages ── asking.py ──► prompt ──► generator
+hits ── passages.py (counting.py measures) ──► passages ── asking.py ──► prompt ──► generator
+        instructions.py (needed_words.py) withholds, marking.py tells what is denied or past
 reply ── claims.py ──► claims ── verifying.py (citing.py, folding.py) ──► sentences ──► Answer
 ```
 
