@@ -181,7 +181,7 @@ def _prefixes(index: EhrIndex, url: str, asked: Asked) -> dict[str, float]:
         return {name: float(value) for name, value in found}
 
     before = counted()
-    with load_generator("openai", url=url) as generator:
+    with load_generator("openai", url=url, max_tokens=1) as generator:  # prompts alone count
         chain = index.qa_chain(generator)
         for patient in dict.fromkeys(scope for _, scope in asked):
             chain.ask_many([q for q, s in asked if s == patient], scope=patient)

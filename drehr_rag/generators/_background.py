@@ -1,14 +1,12 @@
 """An event loop in a thread of its own, through which synchronous callers use asynchronous code."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import ExitStack
 from threading import Lock, Thread
 from typing import Any, ParamSpec, TypeVar
 from weakref import finalize
-
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from drehr_rag.errors import GeneratorError
 
@@ -48,8 +46,8 @@ class _Loop:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._thread = ExitStack()
-        self._portal: BlockingPortal | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
         self._calls: set[Future[Any]] = set()
 
     def call(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -65,23 +63,44 @@ class _Loop:
 
     def _started(self, work: Callable[[], Awaitable[T]]) -> "Future[T]":
         with self._lock:
-            if self._portal is None:
-                self._portal = self._thread.enter_context(start_blocking_portal())
-            call = self._portal.start_task_soon(work)
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                # A daemon: who never closes it must not wait for it at exit. (anyio's portal ends
+                # with its context, which is left when that is collected: too late, for ever.)
+                name = "drehr-portal"
+                self._thread = Thread(target=_run, args=(self._loop,), name=name, daemon=True)
+                self._thread.start()
+            call = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
             self._calls.add(call)
             return call
 
     def close(self, last: Callable[[], Awaitable[None]]) -> None:
         with self._lock:
-            portal, self._portal = self._portal, None
-            calls = list(self._calls)
-        if portal is None:
+            loop, self._loop = self._loop, None
+            calls, thread = list(self._calls), self._thread
+        if loop is None or thread is None:
             return
         for call in calls:
             call.cancel()
         wait(calls)
-        portal.call(last)
-        self._thread.close()
+        asyncio.run_coroutine_threadsafe(_awaited(last), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+async def _awaited(work: Callable[[], Awaitable[T]]) -> T:
+    return await work()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Until it is stopped; then with all that belongs to it."""
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
 
 
 async def _nothing() -> None:

@@ -6,8 +6,6 @@ from contextlib import ExitStack, aclosing, contextmanager
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
-
 from drehr_rag._arguments import HOW, check_list, check_words, needs_scope
 from drehr_rag.errors import BadArgument, GeneratorError, NotAllowed, ScopeRequired
 from drehr_rag.generators._background import Background
@@ -17,7 +15,7 @@ from drehr_rag.qa.many import CONCURRENCY, TOGETHER, all_awaited, in_turn, windo
 from drehr_rag.qa.preparing import Preparing
 from drehr_rag.qa.replying import OwnLoop, awaited, replies, streamed
 from drehr_rag.qa.settings import Settings
-from drehr_rag.qa.under_way import Failure, Record
+from drehr_rag.qa.under_way import Failure, Record, Work
 from drehr_rag.types import Answer, AnswerSentence, Hit, Scope
 
 SearchBatch = Callable[..., list[list[Hit]]]
@@ -69,19 +67,19 @@ class QaChain:
             NotAllowed: The caller may not read it.
             GeneratorError: The generator failed, or its reply is not JSON of the schema.
         """
-        self.check(question, scope)
+        _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            replies(self._generator, [self._preparing(narrow).one(record)])
+            replies(self._generator, [self._begun(record, narrow)])
             return record.done()
 
     @needs_scope
     async def aask(self, question: str, *, scope: Scope, **narrow: Any) -> Answer:
         """As `ask`, without blocking the event loop; cancelling it ends the request."""
-        await to_thread.run_sync(self.check, question, scope)
+        _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            work = await to_thread.run_sync(self._preparing(narrow).one, record)
+            work = await asyncio.to_thread(self._begun, record, narrow)
             await awaited(self._generator, work)
-            return await to_thread.run_sync(record.done)
+            return await asyncio.to_thread(record.done)
 
     @needs_scope
     async def astream(
@@ -95,13 +93,13 @@ class QaChain:
             ScopeRequired, NotAllowed, GeneratorError: As of `ask`; a reply that breaks off is an
                 error after the sentences that had come.
         """
-        await to_thread.run_sync(self.check, question, scope)
+        _check_words(question, scope)
         with self._recorded(question, scope) as record:
-            work = await to_thread.run_sync(self._preparing(narrow).one, record)
+            work = await asyncio.to_thread(self._begun, record, narrow)
             async with aclosing(streamed(self._generator, work)) as sentences:
                 async for sentence in sentences:
                     yield sentence
-            answer = await to_thread.run_sync(record.done)
+            answer = await asyncio.to_thread(record.done)
             for sentence in answer.sentences[work.shown :]:
                 yield sentence
             yield answer
@@ -153,14 +151,14 @@ class QaChain:
         self, questions: Sequence[str], *, scope: Scope | Sequence[Scope], **narrow: Any
     ) -> list[Answer | Failure]:
         """As `ask_many`, without blocking the event loop; cancelling it ends the requests."""
-        checked = await to_thread.run_sync(self._checked, questions, scope)
+        checked = await asyncio.to_thread(self._checked, questions, scope)
         with self._all_recorded(checked) as records:
             if isinstance(self._generator, StreamingGenerator):
                 await self._awaited(records, narrow)
                 return _outcomes(records)
             for some in windows(records, TOGETHER):  # between two of them it can be cancelled
-                await to_thread.run_sync(self._preparing(narrow).some, some)
-                await to_thread.run_sync(self._settled, some)
+                await asyncio.to_thread(self._preparing(narrow).some, some)
+                await asyncio.to_thread(self._settled, some)
             return _outcomes(records)
 
     async def _awaited(self, records: Sequence[Record], narrow: dict[str, Any]) -> None:
@@ -172,7 +170,7 @@ class QaChain:
                     await awaited(self._generator, record.work)
             except GeneratorError as problem:
                 record.outcome = problem
-            await to_thread.run_sync(record.settle)
+            await asyncio.to_thread(record.settle)
 
         concurrency = getattr(self._generator, "concurrency", CONCURRENCY)
         await all_awaited(records, self._preparing(narrow).some, ask, concurrency=concurrency)
@@ -234,12 +232,24 @@ class QaChain:
             BadArgument: The question has no words.
             NotAllowed: The caller may not read the scope.
         """
-        if not isinstance(scope, Scope):
-            raise ScopeRequired(HOW)
-        check_words(question, "question")
+        _check_words(question, scope)
         with self._recorded(question, scope):
-            if self._allow and not self._allow(self._caller, scope):
-                raise NotAllowed("the caller may not read the notes of this scope")
+            self._check_allowed(scope)
+
+    def _check_allowed(self, scope: Scope) -> None:
+        if self._allow and not self._allow(self._caller, scope):
+            raise NotAllowed("the caller may not read the notes of this scope")
+
+    def _begun(self, record: Record, narrow: dict[str, Any]) -> Work:
+        """Allowed, and ready to be asked."""
+        self._check_allowed(record.scope)
+        return self._preparing(narrow).one(record)
+
+
+def _check_words(question: str, scope: Scope) -> None:
+    if not isinstance(scope, Scope):
+        raise ScopeRequired(HOW)
+    check_words(question, "question")
 
 
 def _outcomes(records: Sequence[Record]) -> list[Answer | Failure]:

@@ -75,13 +75,11 @@ class Conversation:
 
         The answer's `question` is the rewritten one.
         """
-        self._chain.check(question, self._scope)
         alone = self._alone(question)
         return self._keep(self._chain.ask(alone, scope=self._scope, **narrow))
 
     async def aask(self, question: str, **narrow: Any) -> Answer:
         """As `ask`, without blocking the event loop."""
-        self._chain.check(question, self._scope)
         alone = await to_thread.run_sync(self._alone, question)
         return self._keep(await self._chain.aask(alone, scope=self._scope, **narrow))
 
@@ -89,7 +87,6 @@ class Conversation:
         self, question: str, **narrow: Any
     ) -> AsyncGenerator[AnswerSentence | Answer, None]:
         """As `QaChain.astream`."""
-        self._chain.check(question, self._scope)
         alone = await to_thread.run_sync(self._alone, question)
         async with aclosing(self._chain.astream(alone, scope=self._scope, **narrow)) as parts:
             async for part in parts:
@@ -101,7 +98,11 @@ class Conversation:
         return answer
 
     def _alone(self, question: str) -> str:
-        """The question as one that can be understood alone; as it stands, if that fails."""
+        """The question as one that can be understood alone; as it stands, if that fails.
+
+        Nothing is sent to a generator before it is known that the question may be asked.
+        """
+        self._chain.check(question, self._scope)
         if not self._said or self._generator is None:
             return question
         history = "\n".join(f"Question: {escaped(q)}\nAnswer: {escaped(a)}" for q, a in self._said)

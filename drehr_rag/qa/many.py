@@ -7,9 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from anyio import to_thread
-
 from drehr_rag.qa.under_way import Record
+from drehr_rag.types import Scope
 
 FIRST = 2
 """Questions that are prepared first; then always twice as many, so that a server soon has work."""
@@ -55,7 +54,7 @@ async def all_awaited(
             for some in windows(records, WINDOW, first=FIRST):
                 for _ in some:
                     await room.acquire()
-                await to_thread.run_sync(prepare, some)
+                await asyncio.to_thread(prepare, some)
                 for record in some:
                     group.create_task(one(record))
     except BaseExceptionGroup as several:
@@ -83,8 +82,16 @@ def in_turn(records: Sequence[Record], prepare: Prepare, ask: Prepare) -> None:
 def windows(
     records: Sequence[Record], most: int, *, first: int | None = None
 ) -> Iterator[Sequence[Record]]:
-    """Parts of at most so many; from a small first one on, each twice as large as that before."""
+    """Parts of at most so many; from a small first one on, each twice as large as that before.
+
+    Questions about the same notes stand together, whatever their order: they are searched for at
+    once, and the server's cache still knows the passages.
+    """
+    places: dict[Scope, int] = {}
+    for record in records:
+        places.setdefault(record.scope, len(places))
+    ordered = sorted(records, key=lambda record: places[record.scope])
     start, size = 0, first or most
-    while start < len(records):
-        yield records[start : start + size]
+    while start < len(ordered):
+        yield ordered[start : start + size]
         start, size = start + size, min(2 * size, most)

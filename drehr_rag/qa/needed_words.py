@@ -30,9 +30,10 @@ class Rules:
         """Compiled, their words found."""
         given = tuple(patterns)
         words = tuple(map(needed, given))
+        known: frozenset[str] = frozenset().union(*words)
         needing = {
             word: frozenset(place for place, some in enumerate(words) if word in some)
-            for word in frozenset().union(*words)
+            for word in known
         }
         always = frozenset(place for place, some in enumerate(words) if not some)
         return cls(tuple(map(re.compile, given)), words, always, needing)

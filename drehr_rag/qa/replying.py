@@ -1,11 +1,14 @@
-"""The ways to ask a generator: several at a time, awaited, listened to while it writes."""
+"""The ways to ask a generator: several at a time, awaited, listened to while it writes.
 
+Threads are asyncio's own, which end with the interpreter: anyio's would outlive a script that never
+closes its generator.
+"""
+
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from time import perf_counter
 from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
-
-from anyio import to_thread
 
 from drehr_rag.errors import GeneratorError
 from drehr_rag.protocols import GenerationRequest, Generator, Reply, StreamingGenerator
@@ -60,7 +63,7 @@ async def awaited(generator: Generator, work: Work) -> None:
     if isinstance(generator, StreamingGenerator):
         work.reply = await generator.agenerate(work.asked.request)
     else:
-        work.reply = Reply(await to_thread.run_sync(generator.generate, work.asked.request))
+        work.reply = Reply(await asyncio.to_thread(generator.generate, work.asked.request))
     work.generating = perf_counter() - started
 
 
@@ -78,7 +81,7 @@ async def streamed(generator: Generator, work: Work) -> AsyncGenerator[AnswerSen
         async for piece in pieces:
             text += piece.text
             for claim in growing.add(piece.text):
-                if sentence := await to_thread.run_sync(work.asked.sentence, claim):
+                if sentence := await asyncio.to_thread(work.asked.sentence, claim):
                     work.shown += 1
                     yield sentence
             finish, tokens = piece.finish or finish, piece.tokens or tokens

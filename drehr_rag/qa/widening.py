@@ -28,7 +28,7 @@ def widened(
     first, last = _sentence(text, start, end)
     cues = [
         (a, b)
-        for scope in scopes(text, section=section)
+        for scope in scopes(text, section=section, near=[(start, end)])
         for a, b in (scope.cue,)
         if first <= a < b <= last and _reaches(scope, start, end)
     ]

@@ -423,11 +423,18 @@ READS_NO_STORE = {
 """Classes that hold no index: there is no scope to leave."""
 
 
+ANSWERING = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch"]
+
+
 def answered(how, chain, config, given):
     """By one of a chain's ways to answer."""
     if how in ("stream", "invoke"):
         return list(chain.stream("heart", config, **given))[-1] if how == "stream" else (
             chain.invoke("heart", config, **given))  # fmt: skip
+    if how in ("batch", "abatch"):
+        asked = chain.batch if how == "batch" else chain.abatch
+        found = asked(["heart", "heart"], config, **given)
+        return (found if how == "batch" else asyncio.run(found))[1]
 
     async def streamed():
         return [part async for part in chain.astream("heart", config, **given)][-1]
@@ -436,7 +443,7 @@ def answered(how, chain, config, given):
 
 
 @FEW
-@given(how=st.sampled_from(["invoke", "ainvoke", "stream", "astream"]), field=maybe,
+@given(how=st.sampled_from(ANSWERING), field=maybe,
        configurable=configurables, call=maybe, narrowing=filters)  # fmt: skip
 def test_no_answer_comes_from_outside(index, how, field, configurable, call, narrowing):
     filled(index)
@@ -463,7 +470,7 @@ def test_every_public_method_is_covered_here():
     assert {getattr(langchain, name) for name in langchain.__all__} == {
         *READS_NO_STORE, DrEhrRetriever, DrEhrVectorStore,
         EhrQaChain, langchain.ehr_qa_chain}  # fmt: skip
-    assert public(EhrQaChain, base=Runnable) == {"invoke", "ainvoke", "stream", "astream"}
+    assert public(EhrQaChain, base=Runnable) == set(ANSWERING)
     twins = {twin for names in TRIED.values() for twin in names}
     assert public(DrEhrVectorStore) == {*TRIED, *twins, *MADE, "embeddings"}
     assert public(DrEhrRetriever, base=BaseRetriever) == {"invoke", "ainvoke", "as_tool"}

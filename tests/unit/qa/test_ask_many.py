@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -84,6 +86,7 @@ def alike(answer, other):
     assert answer.seconds.keys() == other.seconds.keys()
 
 
+@pytest.mark.timeout(300)  # the first to need the model loads it
 def test_the_same_as_one_by_one_with_a_real_encoder(real_index, generator):
     chain = real_index.qa_chain(generator)
     questions, scopes = zip(*ASKED, strict=True)
@@ -114,8 +117,9 @@ def test_what_is_asked_of_one_patient_is_searched_for_together(index, generator)
         searched.append((list(queries), scope))
         return index.search_batch(queries, scope=scope, **more)
 
-    QaChain(search, generator).ask_many([f"gout {n}?" for n in range(6)], scope=P1)
-    assert [len(queries) for queries, _ in searched] == [2, 4]
+    QaChain(search, generator).ask_many([f"gout {n}?" for n in range(6)], scope=[P1, P2] * 3)
+    found = [(len(queries), scope) for queries, scope in searched]
+    assert found == [(2, P1), (1, P1), (3, P2)]
 
 
 def test_an_error_in_one_question_loses_no_other(index, generator, server, tmp_path):
@@ -295,3 +299,26 @@ def test_streamed_into_a_plain_loop(index, server, generator):
     parts.close()
     assert server.wait_for(lambda s: s.left == 1)
     assert list(index.qa_chain().stream("gout", scope=P1))[-1].citations
+
+
+SCRIPT = """
+from drehr_rag import EhrIndex, Note, Patient
+from drehr_rag.generators import load_generator
+from drehr_rag.testing import HashEncoder
+
+index = EhrIndex.open(":memory:", encoder=HashEncoder())
+index.add([Note(note_id="n1", patient_id="p1", text="She has gout.")])
+where = {"scope": Patient("p1")}
+chain, quoting = index.qa_chain(load_generator("openai", url=URL)), index.qa_chain()
+found = [chain.ask_many(["gout?"], **where)[0], *list(chain.stream("gout?", **where))[1:]]
+found.append(list(quoting.stream("gout", **where))[-1])
+print([one.abstained for one in found])
+"""
+
+
+def test_a_script_that_closes_nothing_ends(server):
+    code = SCRIPT.replace("URL", repr(server.url))
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert run.stdout.strip() == "[False, False, False]", run.stderr
