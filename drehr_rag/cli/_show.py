@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +17,9 @@ from drehr_rag.types import Answer, AnswerSentence, Chunk, Citation, Hit, Patien
 
 WIDTH = 320
 """Characters of a passage that are shown."""
+
+Why = Callable[[Hit], Iterable[Text]]
+"""A hit to the reasons for it, a line each."""
 
 _WORD = re.compile(r"\w+")
 
@@ -79,6 +82,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "text": chunk.source,
         "metadata": dict(chunk.metadata),
         "matches": [asdict(match) for match in hit.matches],
+        "assertion": hit.assertion,
     }
 
 
@@ -122,16 +126,24 @@ def _citation_record(citation: Citation) -> dict[str, Any]:
     return {**asdict(citation), "written_at": written}
 
 
-def show_hits(hits: Sequence[Hit], query: str, out: Console) -> None:
-    """Hits, one under the other."""
+def by_terms(hit: Hit) -> Iterator[Text]:
+    """One line, if terms found the passage."""
+    if hit.matches:
+        terms = "; ".join(f"{m.term} ({m.kind} of {m.of})" for m in hit.matches)
+        yield Text("    by ", "dim") + plain(terms)
+
+
+def show_hits(hits: Sequence[Hit], query: str, out: Console, why: Why = by_terms) -> None:
+    """Hits, one under the other, each with the reasons that `why` gives for it."""
     for number, hit in enumerate(hits, 1):
         head = Text.assemble((f"{number:>2}. ", "bold"), (f"{hit.score:.3f}  ", "dim"))
         head.append(_place(hit.chunk))
+        if hit.assertion not in (None, "present"):
+            head.append(f"  {hit.assertion}", "yellow")
         out.print(head)
         out.print(Text("    ") + passage(hit.chunk.source, query))
-        if hit.matches:
-            why = "; ".join(f"{m.term} ({m.kind} of {m.of})" for m in hit.matches)
-            out.print(Text("    by ", "dim") + plain(why))
+        for reason in why(hit):
+            out.print(reason)
 
 
 def show_answer(answer: Answer, out: Console) -> None:
@@ -209,6 +221,7 @@ def _stem(word: str) -> str:
 
 __all__ = [
     "answer_record",
+    "by_terms",
     "console",
     "group_record",
     "hit_record",

@@ -7,10 +7,20 @@ import typer
 from rich.text import Text
 
 from drehr_rag.cli import _options as o
-from drehr_rag.cli._show import console, group_record, hit_record, print_json, show_hits
+from drehr_rag.cli._explain import explained
+from drehr_rag.cli._show import (
+    by_terms,
+    console,
+    group_record,
+    hit_record,
+    print_json,
+    show_hits,
+)
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
-from drehr_rag.types import SearchMode
+from drehr_rag.kg.packaged import NAME as PACKAGED
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode, Mode, SearchMode
 
 
 def command(
@@ -23,19 +33,41 @@ def command(
     reason: o.Reason = None,
     k: Annotated[int, typer.Option("-k", help="How many hits, or patients.")] = 10,
     mode: Annotated[
-        str, typer.Option(help="hybrid, dense, lexical, rrf; expanded with --graph.")
+        str, typer.Option(help="hybrid, dense, lexical, rrf, or expanded: by other words too.")
     ] = "hybrid",
     graph: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Option(
-            help="Also find synonyms, abbreviations and narrower terms of a knowledge graph "
-            "(drehr-rag kg build).",
+            help="In mode expanded: a knowledge graph of your own (drehr-rag kg build) in the "
+            "place of the packaged one.",
             metavar="FOLDER",
         ),
     ] = None,
     abbreviations: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option(help="With --graph: an inventory; may be repeated.", metavar="FILE"),
+        typer.Option(
+            help="In mode expanded: an inventory in the place of the packaged ones; may be "
+            "repeated.",
+            metavar="FILE",
+        ),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say which terms found each passage, and why.")
+    ] = False,
+    assertion: Annotated[
+        str,
+        typer.Option(
+            help="What only denies it: ranked (it sinks), present (left out, as is what is only "
+            "possible, past or a relative's), any."
+        ),
+    ] = "ranked",
+    rerank: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Look at the best hits again: late-interaction (the index's own encoder), "
+            "cross-encoder:MODEL, or served:http://HOST:8000/v1.",
+            metavar="RERANKER",
+        ),
     ] = None,
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
     per_patient: Annotated[
@@ -55,14 +87,18 @@ def command(
     [bold]Example:[/bold] drehr-rag search "heart failure" --store ./ehr.idx --patient p1 -k 5
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
-    chosen = cast(SearchMode, _mode(mode, graph, abbreviations))
+    chosen: SearchMode = cast(Mode, _mode(mode, graph, abbreviations))
+    told = checked_assertion(cast(AssertionMode, assertion))
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
-    out = console()
+    out, why = console(), explained if explain else by_terms
     with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
         o.warn_unknown(index, scope)
-        if graph is not None:
-            index.use_graph(graph, abbreviations=abbreviations or ())
+        if graph or abbreviations:
+            index.use_graph(graph or PACKAGED, abbreviations=abbreviations)
+        if rerank is not None:
+            index.use_reranker(rerank, base=chosen)
+            chosen = "reranked"
         if by_patient:
             groups = index.search_patients(
                 query,
@@ -70,6 +106,7 @@ def command(
                 k=k,
                 per_patient=3 if per_patient is None else per_patient,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,
@@ -79,7 +116,7 @@ def command(
                 print_json([group_record(group) for group in groups])
             for group in [] if json else groups:
                 out.print(Text(f"patient {group.patient_id}  {group.score:.3f}", "bold"))
-                show_hits(group.hits, query, out)
+                show_hits(group.hits, query, out, why)
         else:
             groups = []
             hits = index.search(
@@ -87,6 +124,7 @@ def command(
                 scope=scope,
                 k=k,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,
@@ -95,19 +133,19 @@ def command(
             if json:
                 print_json([hit_record(hit) for hit in hits])
             else:
-                show_hits(hits, query, out)
+                show_hits(hits, query, out, why)
         if not json and not (groups or (not by_patient and hits)):
             out.print("nothing found in scope")
 
 
-def _mode(mode: str, graph: Path | None, abbreviations: list[Path] | None) -> str:
-    """The mode; a graph alone says `expanded`.
+def _mode(mode: str, graph: str | None, abbreviations: list[Path] | None) -> str:
+    """The mode; a graph or an inventory alone says `expanded`.
 
     Raises:
         BadArgument: The options do not go together.
     """
-    if graph is None and (abbreviations or mode == "expanded"):
-        raise BadArgument("mode expanded and --abbreviations go with --graph FOLDER")
-    if graph is not None and mode not in ("hybrid", "expanded"):
-        raise BadArgument(f"--graph goes with mode expanded, not {mode}")
-    return mode if graph is None else "expanded"
+    if not graph and not abbreviations:
+        return mode
+    if mode not in ("hybrid", "expanded"):
+        raise BadArgument(f"--graph and --abbreviations go with mode expanded, not {mode}")
+    return "expanded"

@@ -12,13 +12,26 @@ import numpy as np
 from drehr_rag._arguments import MOST, check_words
 from drehr_rag.errors import BadArgument
 from drehr_rag.protocols import Retriever
+from drehr_rag.retrievers._asserted import asserted, checked_assertion
+from drehr_rag.retrievers._expansion import Expander
 from drehr_rag.retrievers._fusion import DENSE_SHARE, reciprocal_ranks, relative_scores
 from drehr_rag.retrievers.dense import DenseRetriever
+from drehr_rag.retrievers.expanded import ExpandedRetriever
 from drehr_rag.retrievers.hybrid import HybridRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._payload import point_id
-from drehr_rag.types import Chunk, Filters, Hit, Mode, Ranked, Scope, SparseVector, Vectors
+from drehr_rag.types import (
+    AssertionMode,
+    Chunk,
+    Filters,
+    Hit,
+    Mode,
+    Ranked,
+    Scope,
+    SparseVector,
+    Vectors,
+)
 
 Keep = Callable[[Chunk], bool]
 """Whether a chunk meets the conditions; it can only narrow what the store returns."""
@@ -36,21 +49,25 @@ def search(
     scope: Scope,
     filters: Filters,
     k: int,
+    assertion: AssertionMode = "ranked",
     keep: Keep | None = None,
     dense_share: float = DENSE_SHARE,
+    expander: Expander | None = None,
 ) -> list[Hit]:
     """The k best chunks in scope, best first.
 
     Args:
         store: Where.
-        mode: `dense`, `lexical`, `hybrid` or `rrf`.
+        mode: `dense`, `lexical`, `hybrid`, `rrf`, or with an expander `expanded`.
         words: The query; not needed by `dense`.
         vector: Of the query, shape (dimension,); not needed by `lexical`.
         scope: Whose notes.
         filters: What the store can narrow by.
         k: At most so many.
+        assertion: As in `EhrIndex.search`; without words nothing is told apart.
         keep: What it cannot.
-        dense_share: What the vectors count in `hybrid`, from 0 to 1.
+        dense_share: What the vectors count in `hybrid` and `expanded`, from 0 to 1.
+        expander: What widens the words.
 
     Raises:
         BadArgument: A part that the mode needs is missing.
@@ -60,16 +77,22 @@ def search(
     if mode != "lexical" and vector is None:
         raise BadArgument(f"a {mode} search needs the query's vector")
     seen: Any = store if keep is None else _Sieve(store, keep)
-    retriever = _retriever(mode, _Known(vector), seen, dense_share)
+    told = checked_assertion(assertion) if words else "any"
+    found = _retriever(mode, _Known(vector), seen, dense_share, expander)
+    retriever = asserted(found, told)
     return retriever.retrieve([words or ""], scope=scope, filters=filters, k=k)[0]
 
 
-def _retriever(mode: Mode, encoder: Any, store: Any, dense_share: float) -> Retriever:
+def _retriever(
+    mode: Mode, encoder: Any, store: Any, dense_share: float, expander: Expander | None
+) -> Retriever:
     if mode == "dense" or (mode == "hybrid" and dense_share == 1):
         return DenseRetriever(encoder, store)
     if mode == "lexical" or (mode == "hybrid" and dense_share == 0):
         return LexicalRetriever(store)
     fused = partial(relative_scores, dense_share=dense_share)
+    if expander is not None:
+        return ExpandedRetriever(encoder, store, expander, fused)
     return HybridRetriever(encoder, store, reciprocal_ranks if mode == "rrf" else fused)
 
 

@@ -12,7 +12,7 @@ class Csr(NamedTuple):
     """Row `i` is `values[starts[i] : starts[i + 1]]`; `labels`, if any, runs beside `values`.
 
     Attributes:
-        starts: uint64, one more than there are rows.
+        starts: uint64, in files uint32 where that is enough; one more than there are rows.
         values: uint32.
         labels: uint16.
     """

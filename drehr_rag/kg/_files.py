@@ -24,14 +24,14 @@ def put_csr(folder: Path, name: str, rows: Csr) -> None:
     """Write rows of numbers."""
     for part, values in rows._asdict().items():
         if values is not None:
-            np.save(folder / f"{name}.{part}.npy", values)
+            np.save(folder / f"{name}.{part}.npy", _narrow(part, values))
 
 
 def put_texts(folder: Path, name: str, texts: Texts) -> None:
     """Write texts."""
     for part, values in texts._asdict().items():
         if not (folder / f"{name}.{part}.npy").exists():
-            np.save(folder / f"{name}.{part}.npy", values)
+            np.save(folder / f"{name}.{part}.npy", _narrow(part, values))
 
 
 def get_csr(folder: Path, name: str, *, labelled: bool = False) -> Csr:
@@ -109,6 +109,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _narrow(part: str, values: Ints) -> Ints:
+    """Places below four thousand million need half the bytes."""
+    small = part == "starts" and values[-1] < 2**32
+    return values.astype(np.uint32) if small else values
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -118,8 +124,9 @@ def _umask() -> int:
 def _array(folder: Path, name: str) -> Ints:
     path = folder / f"{name}.npy"
     try:
-        array: Ints = np.load(path, mmap_mode="r")
+        mapped = np.load(path, mmap_mode="r")
     except (ValueError, OSError) as problem:
         reason = type(problem).__name__
         raise GraphError(f"{path} cannot be read ({reason}): build the graph again") from None
+    array: Ints = mapped.view(np.ndarray)  # as mapped as before, but a row costs half the time
     return array

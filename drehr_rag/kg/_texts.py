@@ -17,7 +17,7 @@ class Texts(NamedTuple):
 
     Attributes:
         blob: uint8, UTF-8.
-        starts: uint64, one more than there are texts.
+        starts: uint64, in files uint32 where that is enough; one more than there are texts.
         hashes: uint64, of the texts' keys, ascending.
         by_hash: uint32, the text that each hash is of.
     """

@@ -52,9 +52,13 @@ def _fused(
     scores: dict[str, dict[str, float]] = {}
     for stage, ranked in rankings.items():
         for one in ranked:
-            scores.setdefault(one.chunk_id, {})[stage] = one.score
-    totals = {
-        chunk_id: sum(part.get(chunk_id, 0.0) for part in parts.values()) for chunk_id in scores
-    }
+            if one.chunk_id in scores:
+                scores[one.chunk_id][stage] = one.score
+            else:
+                scores[one.chunk_id] = {stage: one.score}
+    totals = dict.fromkeys(scores, 0.0)
+    for part in parts.values():
+        for chunk_id, score in part.items():
+            totals[chunk_id] += score
     order = sorted(totals, key=lambda chunk_id: (-totals[chunk_id], chunk_id))
     return [Ranked(i, totals[i], scores[i]) for i in order]

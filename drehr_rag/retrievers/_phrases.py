@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from drehr_rag.retrievers._expansion import Term
-from drehr_rag.retrievers._terms import folded, spaced, words
+from drehr_rag.retrievers._terms import Folds, folded, spaced, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,10 @@ class Passage:
     written: str
 
     @classmethod
-    def of(cls, text: str) -> "Passage":
+    def of(cls, text: str, folds: Folds) -> "Passage":
         """Split a text once, however many terms are looked for."""
-        return cls(folded(text), spaced(words(text)))
+        own = words(text)
+        return cls(spaced([folds[word] for word in own]), spaced(own))
 
     def has(self, phrase: str, *, exact: bool) -> bool:
         """Whether a spaced phrase stands in it, as written or folded."""

@@ -6,17 +6,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from drehr_rag._arguments import MOST
 from drehr_rag.errors import BadArgument
+from drehr_rag.kg import packaged
 from drehr_rag.kg.graph import StoredGraph
 from drehr_rag.kg.inventories import Inventory
 from drehr_rag.protocols import Encoder, KnowledgeGraph, Store
+from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._expansion import STEPS, WEIGHTS, Expander, Term
 from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
-from drehr_rag.retrievers._widening import Widened, widen
+from drehr_rag.retrievers._patients import Side, best_of_sides, by_patient
+from drehr_rag.retrievers._terms import Folds
+from drehr_rag.retrievers._widening import Look, Widened, widen
 from drehr_rag.retrievers.dense import DenseRetriever
-from drehr_rag.retrievers.hybrid import DEPTH, PER_PATIENT, as_points
+from drehr_rag.retrievers.hybrid import DEPTH, as_points
 from drehr_rag.retrievers.lexical import LexicalRetriever
-from drehr_rag.stores._payload import point_id
 from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope
 
 
@@ -24,8 +28,8 @@ def build(
     *,
     encoder: Encoder,
     store: Store,
-    graph: KnowledgeGraph | str | Path | None = None,
-    abbreviations: Inventory | Sequence[str | Path] = (),
+    graph: KnowledgeGraph | str | Path = packaged.NAME,
+    abbreviations: Inventory | Sequence[str | Path] | None = None,
     weights: Mapping[str, float] | None = None,
     steps: int = STEPS,
     dense_share: float = DENSE_SHARE,
@@ -36,8 +40,10 @@ def build(
     Args:
         encoder: As for `hybrid`.
         store: As for `hybrid`.
-        graph: Any knowledge graph, or the folder of one that `drehr-rag kg build` made.
-        abbreviations: An inventory, or its files, the most trusted first.
+        graph: Any knowledge graph, the folder of one that `drehr-rag kg build` made, or
+            `packaged`: the one that comes with the package.
+        abbreviations: An inventory, or its files, the most trusted first; the package's if not
+            given, none if empty.
         weights: What a mention of a kind (`synonym`, `abbreviation`, `hyponym`, `related`) is
             worth beside one of the query itself; those not given stay as they are.
         steps: How far down narrower concepts are taken.
@@ -45,8 +51,8 @@ def build(
         depth: As for `hybrid`.
 
     Raises:
-        BadArgument: There is no graph, or no such kind, or a weight is not from 0 to 1.
-        GraphError: The folder holds no graph.
+        BadArgument: There is no such kind, or a weight is not from 0 to 1.
+        GraphError: The folder holds no graph, or a file is no inventory.
     """
     expander = Expander(
         opened(graph), _inventory(abbreviations), weights=checked(weights or {}), steps=steps
@@ -59,6 +65,9 @@ class ExpandedRetriever:
     """Asks either side as `hybrid` does, and for each term besides; fuses by relative scores.
 
     A query of which the graph knows nothing gets what `hybrid` gives.
+
+    Attributes:
+        expander: What widens queries.
     """
 
     def __init__(
@@ -73,106 +82,93 @@ class ExpandedRetriever:
         """Keep the parts."""
         self._encoder = encoder
         self._store = store
-        self._expander = expander
+        self.expander = expander
         self._fusion = fusion
         self._depth = depth
-        self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
+        self._folds = Folds()
+        self._sides: dict[str, Side] = {
             "dense": DenseRetriever(encoder, store),
             "lexical": LexicalRetriever(store),
         }
 
     def expand(self, query: str) -> list[Term]:
         """What else is looked for, the weightiest first, each term with its reason."""
-        return self._expander.expand(query)
+        return self.expander.expand(query)
 
     def retrieve(
         self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Hit]]:
         """The k best hits of each query; each tells which terms it was found by, and why."""
-        best, _ = self._best(queries, scope, filters, k)
-        wanted = list(dict.fromkeys(one.chunk_id for ranked, _ in best for one in ranked))
-        chunks = self._store.at(wanted, scope=scope, filters=filters)
+        best = self._best(queries, scope, filters, k)
+        chunks = {point: chunk for _, widened in best for point, chunk in widened.chunks.items()}
+        wanted = dict.fromkeys(one.chunk_id for ranked, _ in best for one in ranked)
+        unread = [point for point in wanted if point not in chunks]
+        chunks |= self._store.at(unread, scope=scope, filters=filters)
         return [_hits(ranked, chunks, widened) for ranked, widened in best]
 
     def rank(
         self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Ranked]]:
         """As `retrieve`, without the chunks."""
-        best, names = self._best(queries, scope, filters, k)
+        found = self.retrieve(queries, scope=scope, filters=filters, k=k)
         return [
-            [replace(one, chunk_id=names[one.chunk_id]) for one in ranked] for ranked, _ in best
+            [Ranked(hit.chunk.chunk_id, hit.score, hit.scores) for hit in hits] for hits in found
         ]
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
     ) -> list[PatientHits]:
         """The k best patients by their best hit, among those that either side or a term finds."""
-        sides, chunks = self._groups(query, scope, filters, max(DEPTH, k), per_patient)
-        widened = widen(query, self.expand(query), sides, self._store, scope, filters)
-        chunks |= widened.chunks
-        patients: dict[str, list[Hit]] = {}
-        for hit in _hits(self._fused(sides, widened), chunks, widened):
-            if hit.chunk.patient_id is not None:
-                patients.setdefault(hit.chunk.patient_id, []).append(hit)
-        best = list(patients.items())[:k]
-        return [PatientHits(name, hits[0].score, tuple(hits[:per_patient])) for name, hits in best]
+        found, known = best_of_sides(
+            self._sides,
+            query,
+            scope=scope,
+            filters=filters,
+            patients=max(DEPTH, k),
+            per_patient=per_patient,
+        )
+        sides, names = as_points(found)
+        widened = self._widened(query, sides, scope, filters)
+        chunks = {point: known[name] for point, name in names.items()} | widened.chunks
+        hits = _hits(self._fused(sides, widened, MOST), chunks, widened)
+        return by_patient(hits, k=k, per_patient=per_patient)
 
     def _best(
         self, queries: Sequence[str], scope: Scope, filters: Filters, k: int
-    ) -> tuple[list[tuple[list[Ranked], Widened]], dict[str, str]]:
-        """The k best points of each query, what they were widened by, and all points' chunks."""
-        where: Any = {"scope": scope, "filters": filters, "k": max(self._depth, k)}
-        dense = self._sides["dense"].rank(queries, **where)
-        lexical = self._sides["lexical"].rank(queries, **where)
-        names: dict[str, str] = {}
+    ) -> list[tuple[list[Ranked], Widened]]:
+        """The k best points of each query, and what they were widened by."""
+        where: Any = {"scope": scope, "filters": filters, "k": max(self._depth, k), "named": False}
+        dense = self._store.rank_dense(self._encoder.encode_queries(queries), **where)
+        lexical = self._store.rank_sparse(sparse_queries(queries), **where)
         best = []
         for query, near, same in zip(queries, dense, lexical, strict=True):
-            sides, known = as_points({"dense": near, "lexical": same})
-            widened = widen(query, self.expand(query), sides, self._store, scope, filters)
-            names |= known
-            names |= {point: chunk.chunk_id for point, chunk in widened.chunks.items()}
-            best.append((self._fused(sides, widened)[:k], widened))
-        return best, names
+            sides = {"dense": near, "lexical": same}
+            widened = self._widened(query, sides, scope, filters)
+            best.append((self._fused(sides, widened, k), widened))
+        return best
 
-    def _groups(
-        self, query: str, scope: Scope, filters: Filters, patients: int, per_patient: int
-    ) -> tuple[dict[str, list[Ranked]], dict[str, Chunk]]:
-        """The best points of the best patients of either side, and their chunks."""
-        found: dict[str, list[Ranked]] = {}
-        chunks: dict[str, Chunk] = {}
-        for stage, side in self._sides.items():
-            groups = side.retrieve_patients(
-                query,
-                scope=scope,
-                filters=filters,
-                k=patients,
-                per_patient=max(PER_PATIENT, per_patient),
-            )
-            hits = [hit for group in groups for hit in group.hits]
-            found[stage] = [Ranked(hit.chunk.chunk_id, hit.score) for hit in hits]
-            chunks |= {point_id(hit.chunk.chunk_id): hit.chunk for hit in hits}
-        return as_points(found)[0], chunks
+    def _widened(
+        self, query: str, sides: Mapping[str, list[Ranked]], scope: Scope, filters: Filters
+    ) -> Widened:
+        look = Look(self._store, scope, filters, self._folds)
+        return widen(query, self.expand(query), sides, look)
 
-    def _fused(self, sides: Mapping[str, list[Ranked]], widened: Widened) -> list[Ranked]:
+    def _fused(self, sides: Mapping[str, list[Ranked]], widened: Widened, k: int) -> list[Ranked]:
         if not widened.ranked:
-            return self._fusion(sides)
-        fused = self._fusion({**sides, "lexical": widened.ranked})
+            return self._fusion(sides)[:k]
+        fused = self._fusion({**sides, "lexical": widened.ranked})[:k]
         words = {one.chunk_id: one.score for one in sides["lexical"]}
         return [replace(one, scores=_told(one, words)) for one in fused]
 
 
-def opened(graph: KnowledgeGraph | str | Path | None) -> KnowledgeGraph:
-    """The graph, opened if it is a folder.
+def opened(graph: KnowledgeGraph | str | Path) -> KnowledgeGraph:
+    """The graph, opened if it is a folder or the package's.
 
     Raises:
-        BadArgument: There is none.
         GraphError: The folder holds none.
     """
-    if graph is None:
-        raise BadArgument(
-            "mode expanded needs a knowledge graph: index.use_graph(FOLDER), or --graph FOLDER; "
-            "drehr-rag kg build makes one"
-        )
+    if graph == packaged.NAME:
+        return packaged.packaged_graph()
     return StoredGraph(graph) if isinstance(graph, str | Path) else graph
 
 
@@ -191,7 +187,9 @@ def checked(weights: Mapping[str, float]) -> Any:
     return {**WEIGHTS, **weights}
 
 
-def _inventory(abbreviations: Inventory | Iterable[str | Path]) -> Inventory | None:
+def _inventory(abbreviations: Inventory | Iterable[str | Path] | None) -> Inventory | None:
+    if abbreviations is None:
+        return packaged.packaged_inventory()
     if isinstance(abbreviations, str | Path):
         abbreviations = [abbreviations]
     if not isinstance(abbreviations, Inventory):

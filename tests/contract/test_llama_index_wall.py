@@ -331,7 +331,7 @@ core_filters = st.fixed_dictionaries(
     query=words | st.sampled_from(["", "?!", "patient_id p1"]),
     imagined=st.none() | st.lists(words, min_size=1, max_size=2),
     k=st.integers(1, 60),
-    mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf"]),
+    mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf", "expanded"]),
     narrowed_by=core_filters,
 )
 def test_retrievers(ward, ceiling, later, query, imagined, k, mode, narrowed_by):

@@ -69,7 +69,7 @@ def everything(store):
 # --- the same as the core
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf"])
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf", "expanded"])
 @pytest.mark.parametrize("scope", [EVERYBODY, Patient("p1"), Encounter("p1", "e2"), Cohort([])])
 async def test_the_same_chunks_order_and_scores_as_the_core(few, mode, scope):
     hits = few.search(QUERY, scope=scope, k=3, mode=mode)

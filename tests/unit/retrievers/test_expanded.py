@@ -41,7 +41,8 @@ def graph(tmp_path, monkeypatch):
 
 
 def expanded(store, graph, **options):
-    return load_retriever("expanded", encoder=ENCODER, store=store, graph=graph, **options)
+    given = {"graph": graph, "abbreviations": (), **options}
+    return load_retriever("expanded", encoder=ENCODER, store=store, **given)
 
 
 def asked(retriever, query, *, scope=EVERYBODY, filters=NO_FILTERS, k=8):
@@ -122,10 +123,19 @@ def test_string_hits_are_never_lost(tmp_path_factory, texts, query):
     assert own == sorted(own, reverse=True)
 
 
+def test_without_a_graph_the_packaged_one_is_asked(new_store):
+    store = filled(new_store(16))
+    retriever = load_retriever("expanded", encoder=ENCODER, store=store, dense_share=0.0)
+    hits = asked(retriever, "CHF")
+    assert TEXTS[1] in [hit.chunk.text for hit in hits[:3]]
+    kinds = {m.term: m.kind for hit in hits for m in hit.matches}
+    assert kinds["congestive heart failure"] == "abbreviation"
+    by_letters = asked(expanded(store, "packaged"), "CHF")  # and no inventory: ICD-9 knows no CHF
+    assert by_letters != hits
+
+
 def test_options_are_checked(new_store, graph, tmp_path):
     store = new_store(16)
-    with pytest.raises(BadArgument, match="needs a knowledge graph"):
-        load_retriever("expanded", encoder=ENCODER, store=store)
     with pytest.raises(GraphError):
         expanded(store, tmp_path / "nowhere")
     with pytest.raises(BadArgument, match="not of 'antonym'"):

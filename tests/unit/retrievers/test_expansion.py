@@ -9,7 +9,7 @@ from drehr_rag.kg import Record
 from drehr_rag.retrievers._expansion import MOST, WEIGHTS, Expander
 from drehr_rag.retrievers._linking import CONCEPTS, MENTIONS, READ, link, senses
 from drehr_rag.retrievers._phrases import Passage, phrase_of
-from drehr_rag.retrievers._terms import folded, natural, words
+from drehr_rag.retrievers._terms import Folds, folded, natural, words
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def test_a_name_finds_its_abbreviation_which_is_matched_as_written(graph):
     terms = Expander(graph).expand("congestive heart failure")
     (short,) = [term for term in terms if term.kind == "abbreviation"]
     assert (short.text, short.of, short.concept) == ("CHF", "congestive heart failure", "D:1")
-    assert Passage.of("known CHF, stable").has(phrase_of(short), exact=short.exact)
-    assert not Passage.of("known chf, stable").has(phrase_of(short), exact=short.exact)
+    assert Passage.of("known CHF, stable", Folds()).has(phrase_of(short), exact=short.exact)
+    assert not Passage.of("known chf, stable", Folds()).has(phrase_of(short), exact=short.exact)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def index():
         yield index
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf"])
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf", "expanded", "reranked"])
 @pytest.mark.parametrize(
     "scope", [Patient("p04"), Encounter("p01", "p01-e1"), Cohort(["p01", "p04"]), EVERYBODY]
 )
@@ -109,6 +109,14 @@ def test_texts_written_for_the_embedding_are_used_for_it(index):
     found = retriever.retrieve(bundle)
     assert [n.node_id for n in found] == [hit.chunk.chunk_id for hit in expected]
     assert {n.metadata["patient_id"] for n in found} == {"p01"}
+
+
+def test_with_texts_for_the_embedding_the_words_are_widened_by_the_indexs_own_graph(index):
+    bundle = QueryBundle("GTN", custom_embedding_strs=["nitroglycerin for chest pain"])
+    retriever = DrEhrRetriever(index, scope=Patient("p04"), mode="expanded", similarity_top_k=3)
+    assert {n.metadata["patient_id"] for n in retriever.retrieve(bundle)} == {"p04"}
+    assert retriever._expander() is index._retriever("expanded").expander
+    assert DrEhrRetriever(index, scope=Patient("p04"), mode="hybrid")._expander() is None
 
 
 def test_a_vector_of_another_model_is_passed_over(index):
