@@ -11,9 +11,10 @@ import pytest
 from benchmarks.ward_answers import verdict
 from drehr_rag import EhrIndex, Patient, ward
 
-
-RIGHT, ABSTAINED, MISSED = 10 / 34, 0.9, 20 / 34
-"""Shares of the answerable, the absent, the answerable."""
+RIGHT, MISSED = 10, 20
+"""Of the 34 answerable."""
+ABSTAINED = 0.9
+"""Share of the 6 absent."""
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,7 @@ def verdicts():
 
 
 def test_evidence_is_cited_for_as_many_answerable_questions(verdicts):
-    answerable = sum(bool(question["evidence"]) for question in ward.questions("frozen"))
-    assert verdicts["right"] >= RIGHT * answerable
+    assert verdicts["right"] >= RIGHT
 
 
 def test_unanswerable_questions_are_left_unanswered(verdicts):
@@ -38,6 +38,5 @@ def test_unanswerable_questions_are_left_unanswered(verdicts):
     assert verdicts["abstained"] >= ABSTAINED * absent
 
 
-def test_few_answerable_questions_are_left_unanswered(verdicts):
-    answerable = sum(bool(question["evidence"]) for question in ward.questions("frozen"))
-    assert verdicts["missed"] <= MISSED * answerable
+def test_no_more_answerable_questions_are_left_unanswered(verdicts):
+    assert verdicts["missed"] <= MISSED
