@@ -14,6 +14,7 @@ from drehr_rag.encoders._probes import ALIKE, likeness, vectors_of
 from drehr_rag.engines import load_engine
 from drehr_rag.errors import BadArgument, EncoderMismatch, StoreDamaged, StoreMissing
 from drehr_rag.generators import load_generator
+from drehr_rag.generators.extractive import READS
 from drehr_rag.indexing import IndexingRun, Progress
 from drehr_rag.notes.chunkers import load_chunker
 from drehr_rag.notes.readers import Fields
@@ -30,7 +31,7 @@ from drehr_rag.protocols import (
     Reranker,
     Retriever,
 )
-from drehr_rag.qa import PASSAGES, Allow, AuditLog, QaChain, Settings
+from drehr_rag.qa import Allow, AuditLog, QaChain, Settings
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._asserted import asserted
 from drehr_rag.stores import Access, Layout, ScopedStore, open_store
@@ -376,7 +377,7 @@ class EhrIndex:
         scope: Scope,
         generator: Generator | None = None,
         generator_url: str | None = None,
-        passages: int = PASSAGES,
+        passages: int | None = None,
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -390,7 +391,7 @@ class EhrIndex:
             generator: What writes the answer; without one, and without a URL, the best
                 sentences are quoted as they stand.
             generator_url: An OpenAI-compatible server, e.g. `http://localhost:8000/v1`.
-            passages: How many passages are read.
+            passages: How many passages are read: by default 8, or 24 where they are quoted.
             note_type: As in `search`.
             section: As in `search`.
             since: As in `search`.
@@ -404,7 +405,7 @@ class EhrIndex:
             GeneratorError: The generator's server failed.
         """
         narrow = {"note_type": note_type, "section": section, "since": since, "until": until}
-        settings = Settings(passages=passages)
+        settings = None if passages is None else Settings(passages=passages)
         if generator is None and generator_url:
             client: Any = load_generator("openai", url=generator_url)
             with client:
@@ -430,7 +431,8 @@ class EhrIndex:
             audit: Where each question is recorded.
         """
         if generator is None:
-            generator = load_generator("extractive", encoder=self.encoder, split=sentence_spans)
+            generator = load_generator("extractive", split=sentence_spans)
+            settings = settings or Settings(passages=READS)
         return QaChain(
             partial(self.search_batch, assertion="any"),  # what is denied answers questions too
             generator,

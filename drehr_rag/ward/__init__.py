@@ -41,6 +41,15 @@ def questions(split: Split | None = None) -> list[dict[str, Any]]:
     return _of_split("questions.jsonl", split)
 
 
+def practice() -> list[dict[str, Any]]:
+    """More questions to choose on, as `questions` has them, of split `practice`.
+
+    Written by somebody who had read the dev questions, and who then wrote what answers them
+    without a language model.
+    """
+    return list(_rows("practice.jsonl"))
+
+
 def _of_split(name: str, split: str | None) -> list[dict[str, Any]]:
     if split not in (None, "dev", "frozen"):
         raise UnknownName(f"the ward has no split {split!r}: dev or frozen")

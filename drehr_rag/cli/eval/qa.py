@@ -22,6 +22,7 @@ from drehr_rag.eval.qa.running import run
 from drehr_rag.eval.qa.sets import open_set
 from drehr_rag.eval.qa.tables import markdown
 from drehr_rag.generators import load_generator
+from drehr_rag.generators.extractive import READS
 from drehr_rag.index import EhrIndex
 from drehr_rag.qa import PASSAGES
 
@@ -48,7 +49,10 @@ def command(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="For a set in CSV: FIELD=COLUMN; may be repeated."),
     ] = None,
-    passages: Annotated[int, typer.Option(help="How many passages are read.")] = PASSAGES,
+    passages: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="How many passages are read: 8, or 24 where they are quoted."),
+    ] = None,
     generator_url: o.GeneratorUrl = None,
     model: o.ModelName = None,
     judge_url: Annotated[
@@ -73,7 +77,8 @@ def command(
     chosen = open_set(questions, notes=notes, columns=o.pairs(column, "--column"), split=split)
     with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
         missing = missing_patients(index, chosen.questions)
-        chain = chain_of(index, passages, generator_url, model)
+        read = passages or (PASSAGES if generator_url else READS)
+        chain = chain_of(index, read, generator_url, model)
         with bar(json) as shown:
             task = shown.add_task("questions")
             replies = run(
@@ -100,11 +105,13 @@ def command(
         raise EvaluationError(f"every question failed ({replies[-1].error}): see {out}")
 
 
-def _check(limit: int | None, passages: int, *servers: tuple[str | None, str | None, str]) -> None:
+def _check(
+    limit: int | None, passages: int | None, *servers: tuple[str | None, str | None, str]
+) -> None:
     """What cannot be meant, before anything is read."""
     if limit is not None and limit < 1:
         raise BadArgument("--limit is a whole number from 1 up")
-    if passages < 1:
+    if passages is not None and passages < 1:
         raise BadArgument("--passages is a whole number from 1 up")
     for url, model, who in servers:
         name = f"--{who or 'generator-'}url"
