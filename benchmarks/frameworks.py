@@ -10,7 +10,6 @@ The data is in `$DREHR_SHARED_DATA` or `../shared/data`. The stock side is each 
 import argparse
 import asyncio
 import gc
-import json
 import random
 import shutil
 import tempfile
@@ -26,15 +25,14 @@ from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
-from rich.console import Console
 
-from benchmarks import machine
 from benchmarks.corpora import corpora, data_folder
 from benchmarks.devsets import query_texts
 from benchmarks.frameworks_langchain import LangChain
 from benchmarks.frameworks_llama_index import LlamaIndex
 from benchmarks.overhead import sentence_transformer
-from benchmarks.tables import Table, write_block
+from benchmarks.publish import publish
+from benchmarks.tables import Table
 from benchmarks.versus import goals
 from benchmarks.versus.goals import Goal
 from benchmarks.wrappers import KnownQueries, Windows
@@ -171,7 +169,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "goals": [vars(aim) for aim in aims],
     }
     packages = [name for each in frameworks for name in (each.package, each.stock_package)]
-    _publish(options, packages, tables, facts)
+    publish(
+        "Frameworks",
+        tables,
+        {"frameworks": facts},
+        block="frameworks",
+        by=MODULE,
+        options=options,
+        few="a few notes",
+        versions="".join(f", {name} {_version(name)}" for name in packages),
+    )
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -415,30 +422,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return MISSING
-
-
-def _publish(
-    options: argparse.Namespace, packages: Sequence[str], tables: Sequence[Table], facts: Any
-) -> None:
-    stamp = machine.describe(MODULE)
-    stamp["versions"] += "".join(f", {name} {_version(name)}" for name in packages)
-    lines = [f"{stamp['date']}: `{stamp['command']}`", stamp["machine"], stamp["versions"]]
-    if options.quick:
-        lines.insert(0, "QUICK RUN on a few notes: the figures mean nothing.")
-    out = Console(width=150)
-    for line in lines:
-        out.print(line, markup=False)
-    for table in tables:
-        table.title += " (quick)" if options.quick else ""
-        out.print()
-        table.show(out)
-    if options.json:
-        content = {"quick": options.quick, **stamp, "frameworks": facts}
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    if options.markdown:
-        head = "\n".join(f"- {line}" for line in lines)
-        text = "\n\n".join(["## Frameworks", head, *(table.markdown() for table in tables)])
-        write_block(options.markdown, "frameworks", text, by=MODULE)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ read from its metrics.
 
 import argparse
 import asyncio
-import json
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,13 +19,12 @@ from typing import Any
 
 import httpx
 import numpy as np
-from rich.console import Console
 
-from benchmarks import machine
 from benchmarks.corpora import corpora, data_folder
 from benchmarks.devsets import query_texts
+from benchmarks.publish import publish
 from benchmarks.slow_server import slow_server
-from benchmarks.tables import Table, write_block
+from benchmarks.tables import Table
 from benchmarks.versus import goals
 from benchmarks.versus.goals import Goal
 from benchmarks.versus.workers.meter import Stopwatch
@@ -65,7 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             facts = _measured(index, url, asked, encoding, options.seconds)
         if options.url:
             facts["prefix"] = _prefixes(index, options.url, asked)
-    _publish(options, facts, len(asked))
+    tables = [_overhead(facts, len(asked)), _rates(facts), goals.table("QA: goals", _goals(facts))]
+    publish(
+        "Questions",
+        tables,
+        {"qa": facts},
+        block="qa",
+        by=MODULE,
+        options=options,
+        few="a few questions",
+    )
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -115,6 +122,7 @@ def _measured(
         encoded = encoding.seconds / len(asked)
     together = {
         "ask_many, patient by patient": _took(lambda: _by_patient(index, url, asked)),
+        "ask_many, all patients": _took(lambda: _all_patients(index, url, asked)),
         f"aask, {2 * SLOTS} under way": _took(lambda: asyncio.run(_together(index, url, asked))),
     }
     return {
@@ -142,6 +150,13 @@ def _by_patient(index: EhrIndex, url: str, asked: Asked) -> list[Answer]:
             for answer in chain.ask_many([q for q, s in asked if s == patient], scope=patient)
             if isinstance(answer, Answer)
         ]
+
+
+def _all_patients(index: EhrIndex, url: str, asked: Asked) -> list[Answer]:
+    with load_generator("openai", url=url, model="slow", concurrency=SLOTS) as generator:
+        questions, scopes = zip(*asked, strict=True)
+        answers = index.qa_chain(generator).ask_many(questions, scope=scopes)
+        return [answer for answer in answers if isinstance(answer, Answer)]
 
 
 async def _together(index: EhrIndex, url: str, asked: Asked) -> list[Answer]:
@@ -174,27 +189,6 @@ def _prefixes(index: EhrIndex, url: str, asked: Asked) -> dict[str, float]:
     return {name: after[name] - before.get(name, 0.0) for name in after}
 
 
-def _publish(options: argparse.Namespace, facts: dict[str, Any], questions: int) -> None:
-    stamp = machine.describe(MODULE)
-    lines = [f"{stamp['date']}: `{stamp['command']}`", stamp["machine"], stamp["versions"]]
-    if options.quick:
-        lines.insert(0, "QUICK RUN on a few questions: the figures mean nothing.")
-    tables = [_overhead(facts, questions), _rates(facts), goals.table("QA: goals", _goals(facts))]
-    out = Console(width=150)
-    for line in lines:
-        out.print(line, markup=False)
-    for table in tables:
-        table.title += " (quick)" if options.quick else ""
-        out.print()
-        table.show(out)
-    if options.json:
-        options.json.write_text(json.dumps({**stamp, "qa": facts}, indent=2) + "\n", "utf-8")
-    if options.markdown:
-        head = "\n".join(f"- {line}" for line in lines)
-        text = "\n\n".join(["## Questions", head, *(table.markdown() for table in tables)])
-        write_block(options.markdown, "qa", text, by=MODULE)
-
-
 def _overhead(facts: dict[str, Any], questions: int) -> Table:
     p50, p95 = _percentiles(facts)
     table = Table("QA: besides the model, in milliseconds", ("what", "p50", "p95", "mean"))
@@ -218,7 +212,10 @@ def _rates(facts: dict[str, Any]) -> Table:
     table = Table("QA: questions a second", ("way", "questions/s", "of the server's best"))
     for name, rate in facts["rates"].items():
         table.add(name, f"{rate:.1f}", f"{rate / facts['best']:.2f}")
-    table.note = f"The server's best: {SLOTS} at a time, {facts['best']:.0f} a second."
+    table.note = (
+        f"The server's best: {SLOTS} at a time, {facts['best']:.0f} a second. Patient by patient, "
+        f"{EACH} questions are under way at most, and {min(1, EACH / SLOTS):.2f} of it can be had."
+    )
     return table
 
 

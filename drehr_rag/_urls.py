@@ -9,8 +9,8 @@ logger = logging.getLogger(__name__)
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
-KEYS = "QDRANT_API_KEY, DREHR_EMBEDDING_API_KEY or OPENAI_API_KEY"
-"""Where the keys of a store, of an encoder and of a generator are looked for."""
+KEYS = "QDRANT_API_KEY, DREHR_EMBEDDING_API_KEY, DREHR_RERANK_API_KEY or OPENAI_API_KEY"
+"""Where the keys of a store, an encoder, a reranker and a generator are looked for."""
 
 
 def checked_url(url: str, *, what: str, key: bool) -> str:

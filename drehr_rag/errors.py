@@ -13,6 +13,7 @@ DrehrError
 │   ├── ModelUnavailable          not on this machine, and no hub to fetch it from
 │   ├── TextTooLong               overflow="error" met a text that the model cannot read whole
 │   └── EncoderMismatch           the store was made with another encoder
+├── RerankerError                 a reranker cannot be loaded, failed, or gave no usable scores
 ├── StoreError                    the store cannot be used
 │   ├── StoreMissing              nothing is there
 │   ├── StoreInUse                another process holds it
@@ -85,6 +86,10 @@ class TextTooLong(EncoderError):
 
 class EncoderMismatch(EncoderError):
     """The store was built with another encoder than the one given."""
+
+
+class RerankerError(DrehrError):
+    """A reranker cannot be loaded, its server failed, or its scores cannot be used."""
 
 
 class StoreError(DrehrError):

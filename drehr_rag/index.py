@@ -27,24 +27,27 @@ from drehr_rag.protocols import (
     KnowledgeGraph,
     NoteStream,
     Parts,
+    Reranker,
     Retriever,
 )
 from drehr_rag.qa import PASSAGES, Allow, AuditLog, QaChain, Settings
 from drehr_rag.retrievers import load_retriever
+from drehr_rag.retrievers._asserted import asserted
 from drehr_rag.stores import Access, Layout, ScopedStore, open_store
 from drehr_rag.types import (
     SERVED,
     AllPatients,
     Answer,
+    AssertionMode,
     Chunk,
     Filters,
     Fingerprint,
     Hit,
     IndexReport,
-    Mode,
     Note,
     PatientHits,
     Scope,
+    SearchMode,
     as_id,
     as_time,
 )
@@ -226,7 +229,8 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
+        assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -238,8 +242,10 @@ class EhrIndex:
             query: A clinical entity or a few words ("heart failure").
             scope: Whose notes.
             k: At most so many hits.
-            mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`: by other words
-                too, of the packaged graph or of another (`use_graph`).
+            mode: `hybrid`, `dense`, `lexical`, `rrf`; `expanded`: by other words too, of the
+                packaged graph or of another (`use_graph`); or `reranked` (`use_reranker`).
+            assertion: `ranked`: chunks that only deny it ("denies chest pain") sink; `present`:
+                those that mention it, but never as present, are left out; `any`: neither.
             note_type: Only notes of this type, or these.
             section: Only chunks under this heading, or these ("PMH" = "past medical history").
             since: Only notes written at or after this time.
@@ -247,13 +253,14 @@ class EhrIndex:
 
         Raises:
             ScopeRequired: No scope.
-            BadArgument: An empty query, a k below 1, or a time that is none.
+            BadArgument: An empty query, a k below 1, a time or an assertion that is none.
         """
         return self.search_batch(
             [query],
             scope=scope,
             k=k,
             mode=mode,
+            assertion=assertion,
             note_type=note_type,
             section=section,
             since=since,
@@ -267,7 +274,8 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
+        assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -279,7 +287,7 @@ class EhrIndex:
         for query in queries:
             check_words(query, "query")
         filters = named_filters(note_type, section, since, until)
-        retriever = self._retriever(mode)
+        retriever = asserted(self._retriever(mode), assertion)
         return retriever.retrieve(list(queries), scope=scope, filters=filters, k=k)
 
     def use_graph(
@@ -308,6 +316,30 @@ class EhrIndex:
         parts = {"encoder": self.encoder, "store": self._store}
         self._retrievers["expanded"] = load_retriever("expanded", **parts, **given)
 
+    def use_reranker(
+        self,
+        reranker: str | Path | Reranker = "late-interaction",
+        *,
+        base: SearchMode = "hybrid",
+        **options: Any,
+    ) -> None:
+        """Have the best hits looked at again by a model in mode `reranked`.
+
+        Args:
+            reranker: `late-interaction`, by the index's own encoder; `cross-encoder:MODEL`;
+                `served:http://host:8000/v1`; or any reranker.
+            base: The mode that searches first; `expanded` after `use_graph`.
+            options: `depth`, `share`, and `reranker_options` (docs/reranking.md).
+
+        Raises:
+            ModelUnavailable: The reranker's model or server is not there.
+            UnknownName: There is no such reranker, or no option of this name.
+        """
+        parts = {"encoder": self.encoder, "store": self._store, "base": self._retriever(base)}
+        self._retrievers["reranked"] = load_retriever(
+            "reranked", reranker=reranker, **parts, **options
+        )
+
     @needs_scope
     def search_patients(
         self,
@@ -316,7 +348,8 @@ class EhrIndex:
         scope: Scope,
         k: int = 10,
         per_patient: int = 3,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
+        assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -331,7 +364,7 @@ class EhrIndex:
         positive(per_patient, "per_patient")
         check_words(query, "query")
         filters = named_filters(note_type, section, since, until)
-        return self._retriever(mode).retrieve_patients(
+        return asserted(self._retriever(mode), assertion).retrieve_patients(
             query, scope=scope, filters=filters, k=k, per_patient=per_patient
         )
 
@@ -399,7 +432,7 @@ class EhrIndex:
         if generator is None:
             generator = load_generator("extractive", encoder=self.encoder, split=sentence_spans)
         return QaChain(
-            self.search_batch,
+            partial(self.search_batch, assertion="any"),  # what is denied answers questions too
             generator,
             settings=settings,
             allow=allow,

@@ -91,6 +91,33 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """An encoder that also tells what it makes of each token, for late interaction."""
+
+    def query_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """Shape (tokens, dimension) for each query, each row of length 1."""
+        ...
+
+    def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """Shape (tokens, dimension) for each passage, each row of length 1."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Looks at query and passage together: slower than a search, so only at its best hits."""
+
+    @property
+    def name(self) -> str:
+        """What `load_reranker` takes to load it again."""
+        ...
+
+    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """One score a text, in their order; higher is better, comparable within one call."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class NoteState:
     """What a store holds of one note."""

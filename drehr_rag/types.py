@@ -226,12 +226,17 @@ class Hit:
             (cosine in [-1, 1], BM25 from 0 up).
         matches: Terms other than the query's own that it was found by (mode `expanded`), the
             weightiest first.
+        assertion: What the chunk says of the query's words, or of those terms: `present`, or
+            `possible`, `conditional`, `historical`, of `family`, `negated` if it says nothing
+            better of any mention (`drehr_rag.notes.assertions`). None if it has no mention, or was
+            not asked.
     """
 
     chunk: Chunk
     score: float
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     matches: tuple[Match, ...] = ()
+    assertion: str | None = None
 
 
 @dataclass(slots=True)
@@ -271,7 +276,8 @@ class Citation:
         assertion: What the words around the quote say of it: `present`, or that it is `negated`
             ("chest pain" out of "denies chest pain"), `possible`, `conditional`, `historical`, or
             of `family`. By rules (`drehr_rag.notes.assertions`); a quote that holds the denying
-            word itself is `present`.
+            word itself is `present`. It is said of the words that the generator quoted, also where
+            `quote` was made wider to show what denies them.
     """
 
     note_id: str
@@ -463,6 +469,13 @@ class AllPatients:
 Scope = Patient | Encounter | Cohort | AllPatients
 
 Mode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
+
+SearchMode = Mode | Literal["reranked"]
+"""Modes of an index; `reranked` needs a reranker."""
+
+AssertionMode = Literal["ranked", "present", "any"]
+"""What becomes of chunks that deny what is looked for: they sink; they are left out, and with them
+what is only possible, past or a relative's; or nothing."""
 
 
 @dataclass(frozen=True, slots=True)

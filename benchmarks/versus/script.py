@@ -1,17 +1,14 @@
 """What the three scripts share: options, preparation, and where the tables go."""
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks import machine
 from benchmarks.corpora import ROOT, data_folder
-from benchmarks.tables import Table, write_block
+from benchmarks.publish import publish
+from benchmarks.tables import Table
 from benchmarks.versus.chunks import DEFAULT, chunk_file
 from benchmarks.versus.environment import competitors
 from benchmarks.versus.quality import Judge
@@ -55,26 +52,15 @@ class Script:
 
     def publish(self, tables: Sequence[Table], facts: Mapping[str, Any]) -> None:
         """Print the tables and write what was asked for."""
-        stamp = machine.describe(self.options.command)
-        lines = [f"{stamp['date']}: `{stamp['command']}`", stamp["machine"], stamp["versions"]]
-        if self.options.quick:
-            lines.insert(0, "QUICK RUN on a few chunks: the figures mean nothing.")
-        out = Console(width=150)
-        for line in lines:
-            out.print(line, markup=False)
-        for table in tables:
-            table.title += " (quick)" if self.options.quick else ""
-            out.print()
-            table.show(out)
-        if self.options.json:
-            content = {"quick": self.options.quick, **stamp, self.name: facts}
-            self.options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        if self.options.markdown:
-            head = "\n".join(f"- {line}" for line in lines)
-            text = "\n\n".join(
-                [f"## Versus: {self.name}", head, *(table.markdown() for table in tables)]
-            )
-            write_block(self.options.markdown, f"versus-{self.name}", text, by=self.options.command)
+        publish(
+            f"Versus: {self.name}",
+            tables,
+            {self.name: facts},
+            block=f"versus-{self.name}",
+            by=self.options.command,
+            options=self.options,
+            few="a few chunks",
+        )
 
 
 def prepare(

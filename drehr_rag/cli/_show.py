@@ -82,6 +82,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "text": chunk.source,
         "metadata": dict(chunk.metadata),
         "matches": [asdict(match) for match in hit.matches],
+        "assertion": hit.assertion,
     }
 
 
@@ -137,6 +138,8 @@ def show_hits(hits: Sequence[Hit], query: str, out: Console, why: Why = by_terms
     for number, hit in enumerate(hits, 1):
         head = Text.assemble((f"{number:>2}. ", "bold"), (f"{hit.score:.3f}  ", "dim"))
         head.append(_place(hit.chunk))
+        if hit.assertion not in (None, "present"):
+            head.append(f"  {hit.assertion}", "yellow")
         out.print(head)
         out.print(Text("    ") + passage(hit.chunk.source, query))
         for reason in why(hit):

@@ -1,8 +1,6 @@
 """`drehr-rag ask`: an answer from the notes, with citations."""
 
-import asyncio
 import json as json_text
-from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
@@ -68,23 +66,22 @@ def command(
         audit=audit,
     ) as (chain, _):
         if stream:
-            asyncio.run(_listen(chain, question, narrow, json=json))
+            _listen(chain, question, narrow, json=json)
         elif json:
             print_json(answer_record(chain.ask(question, **narrow)))
         else:
             show_answer(chain.ask(question, **narrow), console())
 
 
-async def _listen(chain: QaChain, question: str, narrow: dict[str, Any], *, json: bool) -> None:
+def _listen(chain: QaChain, question: str, narrow: dict[str, Any], *, json: bool) -> None:
     """Show the sentences as they come, then the whole."""
     numbers: dict[Citation, int] = {}
     out = console()
-    async with aclosing(chain.astream(question, **narrow)) as parts:
-        async for part in parts:
-            if isinstance(part, AnswerSentence):
-                _line(sentence_record(part)) if json else show_sentence(part, numbers, out)
-            else:
-                _line(answer_record(part)) if json else show_grounds(part, numbers, out)
+    for part in chain.stream(question, **narrow):
+        if isinstance(part, AnswerSentence):
+            _line(sentence_record(part)) if json else show_sentence(part, numbers, out)
+        else:
+            _line(answer_record(part)) if json else show_grounds(part, numbers, out)
 
 
 def _line(record: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ from drehr_rag.cli._show import (
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.kg.packaged import NAME as PACKAGED
-from drehr_rag.types import Mode
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode, Mode, SearchMode
 
 
 def command(
@@ -53,6 +54,21 @@ def command(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say which terms found each passage, and why.")
     ] = False,
+    assertion: Annotated[
+        str,
+        typer.Option(
+            help="What only denies it: ranked (it sinks), present (left out, as is what is only "
+            "possible, past or a relative's), any."
+        ),
+    ] = "ranked",
+    rerank: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Look at the best hits again: late-interaction (the index's own encoder), "
+            "cross-encoder:MODEL, or served:http://HOST:8000/v1.",
+            metavar="RERANKER",
+        ),
+    ] = None,
     by_patient: Annotated[bool, typer.Option(help="Group the hits by patient.")] = False,
     per_patient: Annotated[
         Optional[int],  # noqa: UP045
@@ -71,7 +87,8 @@ def command(
     [bold]Example:[/bold] drehr-rag search "heart failure" --store ./ehr.idx --patient p1 -k 5
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
-    chosen = cast(Mode, _mode(mode, graph, abbreviations))
+    chosen: SearchMode = cast(Mode, _mode(mode, graph, abbreviations))
+    told = checked_assertion(cast(AssertionMode, assertion))
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
     out, why = console(), explained if explain else by_terms
@@ -79,6 +96,9 @@ def command(
         o.warn_unknown(index, scope)
         if graph or abbreviations:
             index.use_graph(graph or PACKAGED, abbreviations=abbreviations)
+        if rerank is not None:
+            index.use_reranker(rerank, base=chosen)
+            chosen = "reranked"
         if by_patient:
             groups = index.search_patients(
                 query,
@@ -86,6 +106,7 @@ def command(
                 k=k,
                 per_patient=3 if per_patient is None else per_patient,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,
@@ -103,6 +124,7 @@ def command(
                 scope=scope,
                 k=k,
                 mode=chosen,
+                assertion=told,
                 note_type=note_type,
                 section=section,
                 since=since,

@@ -15,6 +15,7 @@ from drehr_rag._extras import require
 from drehr_rag.encoders._backends import Backend, BackendName, backend_of, check_backend
 from drehr_rag.encoders._complete import missing_parameters, refuse_incomplete
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
+from drehr_rag.encoders._token_vectors import token_vectors
 from drehr_rag.encoders._torch_backend import TorchBackend
 from drehr_rag.encoders._weights import weights_hash
 from drehr_rag.errors import BadArgument, EncoderError, UnknownName
@@ -27,7 +28,7 @@ BATCH = 16
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError, UnpicklingError)
+BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError, UnpicklingError)
 """What the libraries raise at files that are missing, cut off or not what they should be."""
 
 Parts = Callable[[Path, dict[str, Any]], list[Any]]
@@ -100,6 +101,7 @@ class SentenceEncoder(TextEncoder):
         """Keep the model; nothing is run."""
         super().__init__(name, fingerprint, overflow=overflow)
         self._model = model
+        self._batch_size = batch_size
         self._backend = backend or TorchBackend(
             model, batch_size=batch_size, devices=[str(model.device)]
         )
@@ -115,8 +117,23 @@ class SentenceEncoder(TextEncoder):
         return self._model.tokenizer
 
     def _vectors(self, texts: Sequence[str], *, query: bool) -> Vectors:
-        prompt = self.fingerprint.query_prompt if query else self.fingerprint.passage_prompt
-        return self._backend.vectors(texts, prompt).astype(np.float32)
+        return self._backend.vectors(texts, self._prompt(query=query)).astype(np.float32)
+
+    def _prompt(self, *, query: bool) -> str:
+        return self.fingerprint.query_prompt if query else self.fingerprint.passage_prompt
+
+    def query_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """A vector of length 1 for each token of each query, shape (tokens, dimension)."""
+        return self._token_vectors(texts, query=True)
+
+    def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """A vector of length 1 for each token of each passage, shape (tokens, dimension)."""
+        return self._token_vectors(texts, query=False)
+
+    def _token_vectors(self, texts: Sequence[str], *, query: bool) -> list[Vectors]:
+        prompt, size = self._prompt(query=query), self._batch_size
+        with self._lock:
+            return token_vectors(self._model, texts, prompt=prompt, batch_size=size)
 
 
 def sentence_encoder(
@@ -198,7 +215,14 @@ def sentence_encoder(
         exact=partial(read, "float32"),
     )
     logger.info("%s: %s", name, computing.name)
-    return SentenceEncoder(name, loaded, fingerprint, overflow=overflow, backend=computing)
+    return SentenceEncoder(
+        name,
+        loaded,
+        fingerprint,
+        batch_size=batch_size,
+        overflow=overflow,
+        backend=computing,
+    )
 
 
 def _devices(device: str | Sequence[str] | None, backend: BackendName) -> list[str]:
@@ -224,7 +248,7 @@ def _read(
                 loaded = library.SentenceTransformer(
                     str(folder), device=device, model_kwargs=kwargs
                 )
-    except (*_BROKEN, safetensor_error) as problem:
+    except (*BROKEN, safetensor_error) as problem:
         reason = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
         raise EncoderError(f"{folder} cannot be loaded as a model: {reason}") from problem
     refuse_incomplete(loaded, missing, folder)

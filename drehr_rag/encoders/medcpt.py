@@ -137,3 +137,11 @@ class MedCptEncoder:
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """As `SentenceEncoder.encode_passages`, by the article encoder."""
         return self.articles.encode_passages(texts)
+
+    def query_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """As `SentenceEncoder.query_tokens`, by the query encoder."""
+        return self.queries.query_tokens(texts)
+
+    def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """As `SentenceEncoder.passage_tokens`, by the article encoder."""
+        return self.articles.passage_tokens(texts)

@@ -9,24 +9,20 @@ way, so lengths are checked here, before anything is sent.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
-from time import sleep
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 
 from drehr_rag._arguments import whole
 from drehr_rag._extras import require
-from drehr_rag._retry import pause
-from drehr_rag._urls import checked_url
+from drehr_rag._http import ModelServer
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
-from drehr_rag.errors import BadArgument, EncoderError, ModelUnavailable, UnknownName
+from drehr_rag.errors import EncoderError, ModelUnavailable, UnknownName
 from drehr_rag.types import SERVED, Fingerprint
 
 BATCH_TOKENS = 8_192
@@ -45,7 +41,9 @@ RETRIES = 5
 """Further tries after 429, 5xx or a broken connection, 0.5, 1, 2, 4, 8 seconds apart, each up to
 half as long again, or what the server asks for with `Retry-After`, at most 30."""
 
-_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+KEY = "DREHR_EMBEDDING_API_KEY"
+"""The environment variable of the server's key."""
+
 _SETTINGS = ("served_model", "tokenizer", "max_tokens", "query_prompt", "passage_prompt")
 """What may stand in the address, so that a store can remember it."""
 
@@ -129,15 +127,16 @@ class RemoteEncoder(TextEncoder):
             ("retries", retries, 0),
         ):
             whole(number, what, least)
-        key = api_key or os.environ.get("DREHR_EMBEDDING_API_KEY")
-        base = checked_url(url, what="the embedding server", key=bool(key))
-        self._url = base if base.endswith("/v1") else f"{base}/v1"
-        if key and not (key.isascii() and key.isprintable()):
-            raise BadArgument("the key of the embedding server holds what no header can carry")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.Client(headers=headers, timeout=timeout)
-        self._timeout = timeout
-        self._retries = 0  # while the server is looked for, waiting helps nobody
+        self._server = ModelServer(
+            url,
+            what="the embedding server",
+            key=api_key or os.environ.get(KEY),
+            key_name=KEY,
+            error=EncoderError,
+            timeout=timeout,
+            retries=0,  # while the server is looked for, waiting helps nobody
+        )
+        self._url = self._server.url
         self._tokens = _Tokens(tokenizer)
         self._batch_tokens, self._batch_bytes = batch_tokens, batch_bytes
         self._concurrency = concurrency
@@ -146,7 +145,7 @@ class RemoteEncoder(TextEncoder):
             dimension = len(self._request(["gout"])[0])
         except EncoderError as problem:
             raise ModelUnavailable(str(problem)) from None
-        self._retries = retries
+        self._server.retries = retries
         settings = {
             "served_model": self._model,
             "tokenizer": tokenizer if "://" in tokenizer else str(Path(tokenizer).resolve()),
@@ -174,7 +173,7 @@ class RemoteEncoder(TextEncoder):
     def _served(self, model: str | None, max_tokens: int | None) -> tuple[str, int]:
         entries = {}
         if model is None or max_tokens is None:
-            reply = self._send("GET", "models", None)
+            reply = self._server.send("GET", "models", None)
             try:
                 entries = {str(entry["id"]): entry for entry in reply["data"]}
             except (KeyError, TypeError):
@@ -234,7 +233,7 @@ class RemoteEncoder(TextEncoder):
 
     def _request(self, texts: Sequence[str]) -> NDArray[Any]:
         body = {"model": self._model, "input": list(texts), "encoding_format": "float"}
-        reply = self._send("POST", "embeddings", body)
+        reply = self._server.send("POST", "embeddings", body)
         try:
             rows = sorted(reply["data"], key=lambda row: int(row["index"]))
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float64)
@@ -244,63 +243,6 @@ class RemoteEncoder(TextEncoder):
         if places != list(range(len(texts))) or vectors.ndim != 2:
             raise EncoderError(f"{self._url} sent {len(places)} vectors for {len(texts)} texts")
         return vectors
-
-    # -- the wire ------------------------------------------------------------------------------
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        address = f"{self._url}/{path}"
-        for attempt in range(self._retries + 1):
-            asked = None
-            try:
-                answer = self._in_time(method, address, body)
-                if answer.status_code not in _AGAIN:
-                    return _content(answer, address)
-                what = f"answered {answer.status_code}"
-                asked = _asked_for(answer)
-            except (httpx.TimeoutException, TimeoutError):
-                what = f"does not answer within {self._timeout:g} s"
-            except (httpx.RequestError, httpx.InvalidURL) as problem:
-                what = f"does not answer ({type(problem).__name__})"
-            if attempt < self._retries:
-                sleep(pause(attempt, asked))
-        tries = f", {self._retries + 1} times" if self._retries else ""
-        raise EncoderError(f"the embedding server at {address} {what}{tries}")
-
-    def _in_time(self, method: str, address: str, body: Mapping[str, Any] | None) -> httpx.Response:
-        """The answer, if it is whole in time.
-
-        httpx bounds each read alone, so a server that sends a byte now and then is never too late;
-        the thread that listens to one is left behind, and keeps no process from ending.
-        """
-        answer: Future[httpx.Response] = Future()
-
-        def ask() -> None:
-            try:
-                answer.set_result(self._client.request(method, address, json=body))
-            except BaseException as problem:
-                answer.set_exception(problem)
-
-        Thread(target=ask, daemon=True).start()
-        return answer.result(self._timeout)
-
-
-def _content(answer: httpx.Response, address: str) -> Any:
-    """The reply's JSON; of an error only its number: its text may repeat the notes."""
-    if answer.status_code in (401, 403):
-        raise EncoderError(f"{address} refuses the key: set DREHR_EMBEDDING_API_KEY")
-    if answer.status_code != 200:
-        raise EncoderError(f"the embedding server at {address} answered {answer.status_code}")
-    try:
-        return answer.json()
-    except (ValueError, RecursionError):
-        raise EncoderError(f"{address} sent something that is not JSON") from None
-
-
-def _asked_for(answer: httpx.Response) -> float | None:
-    try:
-        return max(0.0, float(answer.headers.get("Retry-After", "")))
-    except ValueError:
-        return None
 
 
 class _Tokens:

@@ -15,9 +15,15 @@ mode = "lexical"
 mode = "rrf"
 encoder = ["offline", "bge"]
 options = { rrf_k = [10, 60, 200] }
+
+[[system]]
+mode = "reranked"
+encoder = "offline"
+options = { base = "expanded", base_options = { graph = "kg" }, share = [0.3, 1.0] }
 ```
 
-A list stands for each of its values; several lists are crossed. Paths are relative to the file.
+A list stands for each of its values; several lists are crossed; a value that is a list itself
+stands in one of its own. A table in the options is one value. Paths are relative to the file.
 """
 
 import tomllib
@@ -39,7 +45,7 @@ from drehr_rag.eval.retrieval import Progress as Done
 from drehr_rag.eval.retrieval import fill_store
 from drehr_rag.eval.task import Task
 
-PATHS = ("place", "notes", "ids")
+PATHS = ("place", "notes", "ids", "graph", "abbreviations")
 """Values that are files or folders."""
 
 
@@ -74,10 +80,8 @@ class Place:
     @property
     def folder(self) -> str:
         """For the results: `devset-mtsamples-chunker=words`."""
-        short = {k: Path(v).name if k in PATHS else v for k, v in self.options.items()}
-        return "-".join(
-            [self.name, *([Path(self.place).name] if self.place else []), *_said(short)]
-        )
+        place = [Path(self.place).name] if self.place else []
+        return "-".join([self.name, *place, *_said(self.options)])
 
 
 @dataclass(frozen=True)
@@ -223,10 +227,16 @@ def _crossed(values: Mapping[str, Any], base: Path) -> Iterator[dict[str, Any]]:
     lists = [value if isinstance(value, list) else [value] for value in values.values()]
     for combination in product(*lists):
         row = dict(zip(values, combination, strict=True))
-        yield {
-            k: str((base / v).resolve()) if k in PATHS and isinstance(v, str) else v
-            for k, v in row.items()
-        }
+        yield {name: _placed(name, value, base) for name, value in row.items()}
+
+
+def _placed(name: str, value: Any, base: Path) -> Any:
+    """A value with its paths made whole."""
+    if isinstance(value, dict):
+        return {inner: _placed(inner, one, base) for inner, one in value.items()}
+    if name in PATHS and isinstance(value, list):
+        return [_placed(name, one, base) for one in value]
+    return str((base / value).resolve()) if name in PATHS and isinstance(value, str) else value
 
 
 def _encoder(system: System) -> str:
@@ -241,4 +251,13 @@ def _only(given: Mapping[str, Any], known: set[str], where: str) -> None:
 
 
 def _said(options: Mapping[str, Any]) -> list[str]:
-    return [f"{name}={value}" for name, value in options.items()]
+    """`name=value` of each option; of a path its last part, of a table what is in it."""
+    said: list[str] = []
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            said += _said(value)
+            continue
+        values = value if isinstance(value, list) else [value]
+        short = [Path(one).name if name in PATHS else str(one) for one in values]
+        said.append(f"{name}={'+'.join(short)}")
+    return said

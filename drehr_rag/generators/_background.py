@@ -25,8 +25,9 @@ class Background:
         last: Awaited in the loop before it ends.
     """
 
-    def __init__(self, last: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
         """No thread is started yet."""
+        last = last or _nothing
         self._last = last
         self._loops: dict[int, _Loop] = {}
         # Where it is forgotten, its thread ends all the same. Not at exit: it is a daemon then.
@@ -81,6 +82,10 @@ class _Loop:
         wait(calls)
         portal.call(last)
         self._thread.close()
+
+
+async def _nothing() -> None:
+    """There is nothing to close."""
 
 
 def _forget(loops: dict[int, _Loop], last: Callable[[], Awaitable[None]]) -> None:

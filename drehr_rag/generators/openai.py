@@ -1,9 +1,11 @@
 """Any server that speaks OpenAI's chat completions: vLLM's, first of all."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+from anyio import to_thread
 
 from drehr_rag._arguments import number, whole
 from drehr_rag.errors import GeneratorError, ReplyUnusable
@@ -18,6 +20,9 @@ from drehr_rag.generators._chat_client import (
     Options,
 )
 from drehr_rag.protocols import GenerationRequest, Piece, Reply
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 COUNTED = 4096
 """Texts whose tokens are remembered: passages come again from one question to the next."""
@@ -79,6 +84,7 @@ class OpenAIGenerator:
         )
         self._options = Options(temperature=temperature, seed=seed, max_tokens=max_tokens)
         self._background = Background(self._client.aclose)
+        self.concurrency = concurrency
         self._counted: dict[bytes, int] = {}
         self._counts = True
         self.tokens: dict[str, int] | None = None
@@ -151,6 +157,13 @@ class OpenAIGenerator:
             self._counted[key] = number
         return self._counted.get(key)
 
+    def run(self, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What asynchronous work returns, done where `generate` has its connections.
+
+        If waiting for it is interrupted, it is cancelled.
+        """
+        return self._background.call(work, *args, **kwargs)
+
     def close(self) -> None:
         """End what `generate` has under way, and its connections and thread."""
         self._background.close()
@@ -172,8 +185,9 @@ class OpenAIGenerator:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connections."""
+        """Close the connections, those of `generate` too."""
         await self.aclose()
+        await to_thread.run_sync(self.close)
 
     async def _asked(self, request: GenerationRequest) -> Reply:
         return await self._client.chat(_messages(request), **self._options_of(request))

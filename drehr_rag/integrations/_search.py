@@ -12,6 +12,7 @@ import numpy as np
 from drehr_rag._arguments import MOST, check_words
 from drehr_rag.errors import BadArgument
 from drehr_rag.protocols import Retriever
+from drehr_rag.retrievers._asserted import asserted, checked_assertion
 from drehr_rag.retrievers._expansion import Expander
 from drehr_rag.retrievers._fusion import DENSE_SHARE, reciprocal_ranks, relative_scores
 from drehr_rag.retrievers.dense import DenseRetriever
@@ -20,7 +21,17 @@ from drehr_rag.retrievers.hybrid import HybridRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.stores import ScopedStore
 from drehr_rag.stores._payload import point_id
-from drehr_rag.types import Chunk, Filters, Hit, Mode, Ranked, Scope, SparseVector, Vectors
+from drehr_rag.types import (
+    AssertionMode,
+    Chunk,
+    Filters,
+    Hit,
+    Mode,
+    Ranked,
+    Scope,
+    SparseVector,
+    Vectors,
+)
 
 Keep = Callable[[Chunk], bool]
 """Whether a chunk meets the conditions; it can only narrow what the store returns."""
@@ -38,6 +49,7 @@ def search(
     scope: Scope,
     filters: Filters,
     k: int,
+    assertion: AssertionMode = "ranked",
     keep: Keep | None = None,
     dense_share: float = DENSE_SHARE,
     expander: Expander | None = None,
@@ -52,6 +64,7 @@ def search(
         scope: Whose notes.
         filters: What the store can narrow by.
         k: At most so many.
+        assertion: As in `EhrIndex.search`; without words nothing is told apart.
         keep: What it cannot.
         dense_share: What the vectors count in `hybrid` and `expanded`, from 0 to 1.
         expander: What widens the words.
@@ -64,7 +77,9 @@ def search(
     if mode != "lexical" and vector is None:
         raise BadArgument(f"a {mode} search needs the query's vector")
     seen: Any = store if keep is None else _Sieve(store, keep)
-    retriever = _retriever(mode, _Known(vector), seen, dense_share, expander)
+    told = checked_assertion(assertion) if words else "any"
+    found = _retriever(mode, _Known(vector), seen, dense_share, expander)
+    retriever = asserted(found, told)
     return retriever.retrieve([words or ""], scope=scope, filters=filters, k=k)[0]
 
 

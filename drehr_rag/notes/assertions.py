@@ -109,7 +109,7 @@ def assertions_of(
                 "give its offsets in that very text"
             )
     reached: dict[tuple[Kind, bool], _Reached] = {}
-    for scope in scopes(text, section=section):
+    for scope in scopes(text, section=section, near=mentions):
         reached.setdefault((scope.kind, scope.forward), _Reached()).add(scope.start, scope.end)
     return [
         Assertion(
@@ -125,8 +125,16 @@ def assertions_of(
     ]
 
 
-def scopes(text: str, *, section: str | None = None) -> list[Scope]:
-    """All that cues and sections reach in a text, by where they begin."""
+def scopes(
+    text: str, *, section: str | None = None, near: Sequence[Span] | None = None
+) -> list[Scope]:
+    """All that cues and sections reach in a text, by where they begin.
+
+    Args:
+        text: As in `assertion_of`.
+        section: As in `assertion_of`.
+        near: Only cues whose sentence, or the list that it opens, holds one of these.
+    """
     found: list[Scope] = []
     kind: Kind | None = None
     for part in split_sections(text):
@@ -137,6 +145,8 @@ def scopes(text: str, *, section: str | None = None) -> list[Scope]:
             body = part.start if item else part.body
             found.append(Scope(kind, (part.start, part.body), body, part.end))
         for start, end, until in _sentences(text, part):
+            if near is not None and not any(a <= until and start <= b for a, b in near):
+                continue
             found += _sentence(list(cues(text, start, end)), start, until)
     return sorted(found, key=lambda scope: scope.start)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -16,6 +16,9 @@ MOST = 400
 
 SENTENCES = 5
 """In an answer."""
+
+HEADINGS = 1024
+"""Parts of headings, such as a date or a type of note, that are remembered to order nothing."""
 
 _TAG = re.compile(r"<(?=[/!|?a-zA-Z<])")
 _TURN = re.compile(r"\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|IMG)\])")
@@ -79,8 +82,13 @@ def _heading(chunk: Chunk, *, several: bool) -> str:
     whose = f"patient {chunk.patient_id}" if several else None
     written = chunk.written_at.date().isoformat() if chunk.written_at else None
     parts = (whose, chunk.note_type, written, chunk.section)
-    known = [part for part in parts if part and not instructions(part)]
+    known = [part for part in parts if part and _harmless(part)]
     return escaped(", ".join(known)).replace('"', "'").replace("\n", " ")
+
+
+@lru_cache(HEADINGS)
+def _harmless(part: str) -> bool:
+    return not instructions(part)
 
 
 @cache

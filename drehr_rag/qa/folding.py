@@ -39,21 +39,26 @@ class Folded:
             yield self.places[found.start()], self.places[found.end() - 1] + 1
 
 
+def plain(text: str) -> str:
+    """`fold(text).text`, much faster where every character is one of ASCII."""
+    return " ".join(text.lower().split()) if text.isascii() else fold(text).text
+
+
 def fold(text: str) -> Folded:
     """The text as it is compared."""
     words: list[str] = []
     places: list[int] = []
     for word in _WORD.finditer(text):
         start = word.start()
-        plain, own = (
+        letters, own = (
             (word[0].lower(), range(start, word.end()))
             if word[0].isascii()
             else (_plain(word[0], start))
         )
-        if plain:
+        if letters:
             if words:
                 places.append(start - 1)
-            words.append(plain)
+            words.append(letters)
             places.extend(own)
     return Folded(" ".join(words), tuple(places))
 
@@ -64,7 +69,7 @@ def _plain(word: str, start: int) -> tuple[str, Sequence[int]]:
     places: list[int] = []
     for place, character in enumerate(word, start):
         if unicodedata.category(character) not in _INVISIBLE:
-            plain = unicodedata.normalize("NFKC", character).casefold().translate(_ALIKE)
-            letters.append(plain)
-            places += [place] * len(plain)
+            alike = unicodedata.normalize("NFKC", character).casefold().translate(_ALIKE)
+            letters.append(alike)
+            places += [place] * len(alike)
     return "".join(letters), places

@@ -12,7 +12,7 @@ from importlib.resources import files
 from itertools import pairwise
 
 from drehr_rag.notes.sentences import sentence_spans
-from drehr_rag.qa.folding import fold
+from drehr_rag.qa.folding import plain
 from drehr_rag.qa.needed_words import Rules
 
 AFTER = 300
@@ -80,12 +80,10 @@ def _disguised(sentence: str) -> bool:
 
 def _forms(sentence: str) -> set[str]:
     """As rules read it: folded, look-alikes as what they look like."""
-    plain = _folded(sentence).translate(_LOOK_ALIKE)
-    return {plain, plain.translate(_LEET)} if _MIXED.search(plain) else {plain}
-
-
-def _folded(sentence: str) -> str:
-    return " ".join(sentence.lower().split()) if sentence.isascii() else fold(sentence).text
+    form = plain(sentence)
+    if not form.isascii():
+        form = form.translate(_LOOK_ALIKE)
+    return {form, form.translate(_LEET)} if _MIXED.search(form) else {form}
 
 
 def _encoded(word: str) -> bool:

@@ -1,7 +1,7 @@
 """Words without which a regular expression cannot match: looking for them is much faster."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -11,27 +11,36 @@ _REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Regular expressions, each with the words that it needs; without any it is always possible."""
+    """Regular expressions, each with the words that it needs; without any it is always possible.
+
+    Attributes:
+        patterns: All of them.
+        words: Of each, those of which at least one stands in what it matches.
+        always: Those that need no word, by their places.
+        needing: Those that a word makes possible, by their places.
+    """
 
     patterns: tuple[re.Pattern[str], ...]
     words: tuple[frozenset[str], ...] = field(repr=False)
-    known: frozenset[str] = field(repr=False)
+    always: frozenset[int] = field(repr=False)
+    needing: Mapping[str, frozenset[int]] = field(repr=False)
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> "Rules":
         """Compiled, their words found."""
         given = tuple(patterns)
         words = tuple(map(needed, given))
-        return cls(tuple(map(re.compile, given)), words, frozenset().union(*words))
+        needing = {
+            word: frozenset(place for place, some in enumerate(words) if word in some)
+            for word in frozenset().union(*words)
+        }
+        always = frozenset(place for place, some in enumerate(words) if not some)
+        return cls(tuple(map(re.compile, given)), words, always, needing)
 
     def possible(self, text: str) -> list[re.Pattern[str]]:
         """Those that may match in the text, or in a part of it."""
-        there = {word for word in self.known if word in text}
-        return [
-            pattern
-            for pattern, words in zip(self.patterns, self.words, strict=True)
-            if not words or not words.isdisjoint(there)
-        ]
+        there = [places for word, places in self.needing.items() if word in text]
+        return [self.patterns[place] for place in sorted(self.always.union(*there))]
 
 
 def needed(pattern: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from drehr_rag.qa.folding import fold
+from drehr_rag.qa.folding import plain
 from drehr_rag.qa.instructions import instructions
 from drehr_rag.qa.marking import marks
 from drehr_rag.types import Chunk, Hit
@@ -148,9 +148,10 @@ def _marked(passage: Passage) -> Passage:
 
 
 def _runs(text: str) -> frozenset[tuple[str, ...]]:
-    words = fold(text).text.split()
-    most = max(1, len(words) - RUN + 1)
-    return frozenset(tuple(words[start : start + RUN]) for start in range(most))
+    words = plain(text).split()
+    if len(words) <= RUN:
+        return frozenset([tuple(words)])
+    return frozenset(zip(*(words[start:] for start in range(RUN)), strict=False))
 
 
 def _best_outside(passages: Sequence[Passage]) -> list[Passage]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from drehr_rag.qa.steering import steer
-from drehr_rag.qa.times import times
+from drehr_rag.qa.times import When, times
 from drehr_rag.retrievers._fusion import RRF_K
 from drehr_rag.types import Hit, TimeUse
 
@@ -45,6 +45,23 @@ class Retrieved:
     times: tuple[TimeUse, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is searched for, before it is.
+
+    Attributes:
+        queries: The question, then its entities.
+        depth: Hits of each.
+        most: Hits that go on at most.
+        times: The question's times.
+    """
+
+    queries: tuple[str, ...] = field(repr=False)
+    depth: int
+    most: int
+    times: tuple[When, ...]
+
+
 def retrieve(
     question: str,
     find: Find,
@@ -65,14 +82,23 @@ def retrieve(
         most: Hits that go on at most.
         by_time: Whether words such as "latest" or "on discharge" move hits of that time up.
     """
+    planned = plan(question, entities(question) if entities else (), most=most, by_time=by_time)
+    return chosen(planned, find(list(planned.queries), planned.depth))
+
+
+def plan(question: str, named: Sequence[str], *, most: int, by_time: bool) -> Plan:
+    """What to search for, and how deep; arguments as of `retrieve`."""
     asked = times(question) if by_time else ()
-    named = [one for one in (entities(question) if entities else ()) if one.strip()]
-    queries = list(dict.fromkeys([question, *named]))
-    rankings = find(queries, most if len(queries) == 1 and not asked else 2 * most)
+    queries = tuple(dict.fromkeys([question, *(one for one in named if one.strip())]))
+    return Plan(queries, most if len(queries) == 1 and not asked else 2 * most, most, asked)
+
+
+def chosen(planned: Plan, rankings: Sequence[Sequence[Hit]]) -> Retrieved:
+    """What is read of that which each query of the plan has found."""
     hits = rankings[0] if len(rankings) == 1 else _fused(rankings)
-    hits, used = steer(hits, asked) if asked else (hits, ())
-    kept = _cut(hits, most)
-    return Retrieved(tuple(queries), tuple(kept), len(hits) - len(kept), used)
+    hits, used = steer(hits, planned.times) if planned.times else (hits, ())
+    kept = _cut(hits, planned.most)
+    return Retrieved(planned.queries, tuple(kept), len(hits) - len(kept), used)
 
 
 def _fused(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:

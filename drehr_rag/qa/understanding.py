@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
+from drehr_rag.errors import GeneratorError
 from drehr_rag.kg import Matcher
 from drehr_rag.protocols import GenerationRequest, Generator
 from drehr_rag.qa.json_replies import json_of, words_of
@@ -62,14 +63,35 @@ class ByGenerator:
         Raises:
             GeneratorError: The server failed.
         """
-        prompt = _template().replace("{question}", question)
-        asked = GenerationRequest(prompt, question, (), _SCHEMA)
-        said = json_of(self._generator.generate(asked))
-        named = said.get("entities") if isinstance(said, dict) else None
-        if not isinstance(named, list):
-            return []
-        words = (words_of(one, LONGEST) for one in named)
-        return list(dict.fromkeys(one for one in words if one))[:MOST]
+        return _named(self._generator.generate(_request(question)))
+
+    def many(self, questions: Sequence[str]) -> list[Sequence[str] | GeneratorError]:
+        """Those of each question, or why there are none; asked at once, if the generator can."""
+        together = getattr(self._generator, "generate_many", None)
+        if together is None:
+            return [self._outcome(question) for question in questions]
+        replies = together([_request(question) for question in questions])
+        return [one if isinstance(one, GeneratorError) else _named(one.text) for one in replies]
+
+    def _outcome(self, question: str) -> Sequence[str] | GeneratorError:
+        try:
+            return self(question)
+        except GeneratorError as problem:
+            return problem
+
+
+def _request(question: str) -> GenerationRequest:
+    prompt = _template().replace("{question}", question)
+    return GenerationRequest(prompt, question, (), _SCHEMA)
+
+
+def _named(reply: str) -> Sequence[str]:
+    said = json_of(reply)
+    named = said.get("entities") if isinstance(said, dict) else None
+    if not isinstance(named, list):
+        return []
+    words = (words_of(one, LONGEST) for one in named)
+    return list(dict.fromkeys(one for one in words if one))[:MOST]
 
 
 @cache

@@ -10,6 +10,7 @@ from drehr_rag.qa.citing import quoted
 from drehr_rag.qa.claims import Claim
 from drehr_rag.qa.folding import fold
 from drehr_rag.qa.passages import Passage
+from drehr_rag.qa.widening import widened
 from drehr_rag.types import Citation
 
 EMPTY = "it says nothing"
@@ -17,6 +18,9 @@ NO_PASSAGE = "it names no passage that there is"
 NO_QUOTE = "its quote is in none of the passages it names"
 INSTRUCTION = "it rests on an instruction in a note, not on documentation"
 MARKUP = "it holds a link, markup or characters that nobody sees"
+
+PRESENT = "present"
+"""What is said of a mention that nothing denies."""
 
 ECHOES = 2
 """Words that only an instruction has, from which a sentence follows it; a number is enough."""
@@ -46,7 +50,7 @@ def verified(
         return (), EMPTY
     if not named:
         return (), NO_PASSAGE
-    found = tuple(citation for one in named if (citation := _citation(claim.quote, one)))
+    found = _citations(claim.quote, named)
     if not found:
         hidden = any(one.withheld and quoted(claim.quote, one.chunk) for one in named)
         return (), INSTRUCTION if hidden else NO_QUOTE
@@ -55,17 +59,43 @@ def verified(
     return found, INSTRUCTION if _echoes(claim.text, passages, question) else None
 
 
+def _citations(quote: str, named: Sequence[Passage]) -> tuple[Citation, ...]:
+    """Where it stands; if each place is denied, past or another's, with the words that say so."""
+    found = [(citation, one) for one in named if (citation := _citation(quote, one))]
+    if any(citation.assertion == PRESENT for citation, _ in found):
+        return tuple(citation for citation, _ in found)
+    return tuple(_widened(citation, one) for citation, one in found)
+
+
 def _citation(quote: str, passage: Passage) -> Citation | None:
-    """Of the part that holds the quote whole, if one does."""
     found = quoted(quote, passage.chunk, passage.withheld)
     if found is None:
         return None
-    holding = [part for part in passage.parts if part.start <= found.start < part.end]
-    part = next((one for one in holding if found.end <= one.end), holding[-1])
     own, first = passage.chunk, passage.chunk.start
     heading = passage.parts[0].section
     said = assertion_of(own.source, found.start - first, found.end - first, section=heading)
-    return replace(found, chunk_id=part.chunk_id, section=part.section, assertion=said.status)
+    return _placed(replace(found, assertion=said.status), passage)
+
+
+def _widened(citation: Citation, passage: Passage) -> Citation:
+    """It keeps what is said of the words that the generator quoted."""
+    own, first = passage.chunk, passage.chunk.start
+    start, end = widened(
+        own.source,
+        citation.start - first,
+        citation.end - first,
+        section=passage.parts[0].section,
+        refused=passage.withheld,
+    )
+    whole = replace(citation, start=first + start, end=first + end, quote=own.source[start:end])
+    return _placed(whole, passage)
+
+
+def _placed(citation: Citation, passage: Passage) -> Citation:
+    """Of the part that holds the quote whole, if one does."""
+    holding = [part for part in passage.parts if part.start <= citation.start < part.end]
+    part = next((one for one in holding if citation.end <= one.end), holding[-1])
+    return replace(citation, chunk_id=part.chunk_id, section=part.section)
 
 
 def _markup(text: str) -> set[str]:

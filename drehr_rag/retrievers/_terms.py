@@ -83,7 +83,7 @@ TURNED = 4
 MOST = 65_536
 """Words whose folded form is kept; a few megabytes."""
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _SPACED = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"}
 _BRITISH = re.compile("|".join(AMERICAN))
 _TAIL = re.compile(
@@ -109,13 +109,18 @@ def _singular(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words as they are written, in order; curly apostrophes made straight."""
-    text = text.replace("\u2019", "'")
+    text = straight(text)
     if not text.isascii():
-        return _WORD.findall(text)
+        return WORD.findall(text)
     pieces = text.translate(_SPACED).split()  # half the time, the same words
     if "'" not in text:
         return pieces
-    return [w for p in pieces for w in (_WORD.findall(p) if "'" in p else (p,))]
+    return [w for p in pieces for w in (WORD.findall(p) if "'" in p else (p,))]
+
+
+def straight(text: str) -> str:
+    """A text of the same length, its curly apostrophes made straight."""
+    return text.replace("\u2019", "'")
 
 
 def spaced(folded: list[str]) -> str:

@@ -15,12 +15,12 @@ from drehr_rag.protocols import Encoder, KnowledgeGraph, Store
 from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._expansion import STEPS, WEIGHTS, Expander, Term
 from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
+from drehr_rag.retrievers._patients import Side, best_of_sides, by_patient
 from drehr_rag.retrievers._terms import Folds
 from drehr_rag.retrievers._widening import Look, Widened, widen
 from drehr_rag.retrievers.dense import DenseRetriever
-from drehr_rag.retrievers.hybrid import DEPTH, PER_PATIENT, as_points
+from drehr_rag.retrievers.hybrid import DEPTH, as_points
 from drehr_rag.retrievers.lexical import LexicalRetriever
-from drehr_rag.stores._payload import point_id
 from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope
 
 
@@ -86,7 +86,7 @@ class ExpandedRetriever:
         self._fusion = fusion
         self._depth = depth
         self._folds = Folds()
-        self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
+        self._sides: dict[str, Side] = {
             "dense": DenseRetriever(encoder, store),
             "lexical": LexicalRetriever(store),
         }
@@ -119,15 +119,19 @@ class ExpandedRetriever:
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
     ) -> list[PatientHits]:
         """The k best patients by their best hit, among those that either side or a term finds."""
-        sides, chunks = self._groups(query, scope, filters, max(DEPTH, k), per_patient)
+        found, known = best_of_sides(
+            self._sides,
+            query,
+            scope=scope,
+            filters=filters,
+            patients=max(DEPTH, k),
+            per_patient=per_patient,
+        )
+        sides, names = as_points(found)
         widened = self._widened(query, sides, scope, filters)
-        chunks |= widened.chunks
-        patients: dict[str, list[Hit]] = {}
-        for hit in _hits(self._fused(sides, widened, MOST), chunks, widened):
-            if hit.chunk.patient_id is not None:
-                patients.setdefault(hit.chunk.patient_id, []).append(hit)
-        best = list(patients.items())[:k]
-        return [PatientHits(name, hits[0].score, tuple(hits[:per_patient])) for name, hits in best]
+        chunks = {point: known[name] for point, name in names.items()} | widened.chunks
+        hits = _hits(self._fused(sides, widened, MOST), chunks, widened)
+        return by_patient(hits, k=k, per_patient=per_patient)
 
     def _best(
         self, queries: Sequence[str], scope: Scope, filters: Filters, k: int
@@ -142,25 +146,6 @@ class ExpandedRetriever:
             widened = self._widened(query, sides, scope, filters)
             best.append((self._fused(sides, widened, k), widened))
         return best
-
-    def _groups(
-        self, query: str, scope: Scope, filters: Filters, patients: int, per_patient: int
-    ) -> tuple[dict[str, list[Ranked]], dict[str, Chunk]]:
-        """The best points of the best patients of either side, and their chunks."""
-        found: dict[str, list[Ranked]] = {}
-        chunks: dict[str, Chunk] = {}
-        for stage, side in self._sides.items():
-            groups = side.retrieve_patients(
-                query,
-                scope=scope,
-                filters=filters,
-                k=patients,
-                per_patient=max(PER_PATIENT, per_patient),
-            )
-            hits = [hit for group in groups for hit in group.hits]
-            found[stage] = [Ranked(hit.chunk.chunk_id, hit.score) for hit in hits]
-            chunks |= {point_id(hit.chunk.chunk_id): hit.chunk for hit in hits}
-        return as_points(found)[0], chunks
 
     def _widened(
         self, query: str, sides: Mapping[str, list[Ranked]], scope: Scope, filters: Filters

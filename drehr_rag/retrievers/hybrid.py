@@ -8,6 +8,7 @@ from typing import Any
 from drehr_rag.protocols import Encoder, Store
 from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
+from drehr_rag.retrievers._patients import Side, best_of_sides, by_patient
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.stores._payload import point_id
@@ -16,10 +17,6 @@ from drehr_rag.types import Chunk, Filters, Hit, PatientHits, Ranked, Scope
 DEPTH = 200
 """Hits taken from each side before fusion (docs/measurements.md: 50 loses recall, 400 gains
 little)."""
-
-PER_PATIENT = 10
-"""Hits a patient taken from each side; fixed, so that the patients' order does not depend on how
-many hits are asked for."""
 
 
 def build(
@@ -40,7 +37,7 @@ class HybridRetriever:
         self._encoder = encoder
         self._store = store
         self._depth = depth
-        self._sides: dict[str, DenseRetriever | LexicalRetriever] = {
+        self._sides: dict[str, Side] = {
             "dense": DenseRetriever(encoder, store),
             "lexical": LexicalRetriever(store),
         }
@@ -82,25 +79,15 @@ class HybridRetriever:
 
         A patient's hits are the best of those that either side holds for it, at least 10 each.
         """
-        found: dict[str, list[Ranked]] = {}
-        chunks: dict[str, Chunk] = {}
-        for stage, side in self._sides.items():
-            groups = side.retrieve_patients(
-                query,
-                scope=scope,
-                filters=filters,
-                k=max(DEPTH, k),
-                per_patient=max(PER_PATIENT, per_patient),
-            )
-            hits = [hit for group in groups for hit in group.hits]
-            chunks |= {hit.chunk.chunk_id: hit.chunk for hit in hits}
-            ranked = [Ranked(hit.chunk.chunk_id, hit.score) for hit in hits]
-            found[stage] = sorted(ranked, key=lambda one: (-one.score, one.chunk_id))
-        patients: dict[str | None, list[Hit]] = {}
-        for hit in _hits(self._fusion(found), chunks):
-            patients.setdefault(hit.chunk.patient_id, []).append(hit)
-        best = list(patients.items())[:k]
-        return [PatientHits(name, hits[0].score, tuple(hits[:per_patient])) for name, hits in best]
+        found, chunks = best_of_sides(
+            self._sides,
+            query,
+            scope=scope,
+            filters=filters,
+            patients=max(DEPTH, k),
+            per_patient=per_patient,
+        )
+        return by_patient(_hits(self._fusion(found), chunks), k=k, per_patient=per_patient)
 
 
 def fused_as_points(fusion: Fusion, sides: Mapping[str, Sequence[Ranked]]) -> list[Ranked]:

@@ -54,6 +54,14 @@ class HashEncoder:
         self.truncated += sum(count > self.max_tokens for count in self.count_tokens(texts))
         return self._rows(texts)
 
+    def query_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """One vector a word of each text; of a text without words, one."""
+        return [self._rows(text.split()[: self.max_tokens] or [""]) for text in texts]
+
+    def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """As `query_tokens`."""
+        return self.query_tokens(texts)
+
     def _rows(self, texts: Sequence[str]) -> Vectors:
         rows = [self._vector(text.lower().split()[: self.max_tokens]) for text in texts]
         return np.array(rows, dtype=np.float32).reshape(-1, self.fingerprint.dimension)

@@ -39,7 +39,7 @@ def ranking_of(index: EhrIndex, *, scope: Scope, depth: int = 20, mode: Mode = "
     """
 
     def found(entities: Sequence[str]) -> list[list[str]]:
-        hits = index.search_batch(entities, scope=scope, k=depth, mode=mode)
+        hits = index.search_batch(entities, scope=scope, k=depth, mode=mode, assertion="any")
         return [[hit.chunk.text for hit in some] for some in hits]
 
     return found

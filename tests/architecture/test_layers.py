@@ -21,10 +21,11 @@ LAYERS = [
     {"index", "indexing"},
     {"qa", "eval", "engines"},
     {"retrievers"},
+    {"rerankers"},
     {"notes", "kg", "encoders", "stores", "generators"},
     {"ward"},
     {"protocols", "types", "errors", "_registry", "_extras", "_arguments"}
-    | {"_files", "_urls", "_retry"},
+    | {"_files", "_urls", "_retry", "_http"},
 ]
 """From top to bottom (README, Architecture): import only from lower lines."""
 

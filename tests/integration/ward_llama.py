@@ -3,7 +3,7 @@
 import json
 
 import torch
-from vllm_server import TEMPLATE
+from small_llama import chatting, small_llama, trained
 
 VOCABULARY = 2048
 """Pieces of words: a prompt of the ward is under 1,000 of them."""
@@ -24,25 +24,12 @@ def overfitted(folder, asked):
         folder: Where they go.
         asked: Prompts with the JSON objects that are to be replied.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     texts = [(f"user: {prompt}\nassistant: ", compact(reply)) for prompt, reply in asked.items()]
-    tokenizer = _tokenizer(texts)
+    parts = (part for text in texts for part in text)
+    tokenizer = chatting(trained(parts, size=VOCABULARY))
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=4096,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=True,
-    )
-    model = LlamaForCausalLM(config)
+    model = small_llama(len(tokenizer), length=4096, tie_word_embeddings=True)
     _train(model, [_example(tokenizer, *text) for text in texts])
     model.save_pretrained(folder)
 
@@ -50,25 +37,6 @@ def overfitted(folder, asked):
 def compact(reply):
     """JSON as the server's grammar writes it."""
     return json.dumps(reply, separators=(",", ":"), ensure_ascii=False)
-
-
-def _tokenizer(texts):
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=["<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator((part for text in texts for part in text), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", chat_template=TEMPLATE
-    )
 
 
 def _example(tokenizer, prompt, reply):

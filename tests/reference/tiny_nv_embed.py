@@ -2,7 +2,8 @@
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from small_llama import trained
+from tokenizers import processors
 
 from drehr_rag.encoders._nv_embed import LatentConfig, NvEmbedModel, save
 
@@ -13,15 +14,8 @@ LATENT = LatentConfig(
 
 def tokenizer(*, bos=True):
     """Byte-level BPE with the words of the tests merged."""
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<s>", "</s>", "<unk>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )
-    made.train_from_iterator(["Instruct: Given the medical entity heart failure gout"] * 9, trainer)
+    words = ["Instruct: Given the medical entity heart failure gout"] * 9
+    made = trained(words, size=400, special=["<s>", "</s>", "<unk>"])
     if bos:
         made.post_processor = processors.TemplateProcessing(
             single="<s> $A", special_tokens=[("<s>", 0)]

@@ -7,11 +7,12 @@ from typing import Any
 from drehr_rag._arguments import positive
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import Names, When, named_filters
+from drehr_rag.retrievers._asserted import checked_assertion
 from drehr_rag.types import Filters
 
 _OWN = {
-    "similarity": {"k"},
-    "similarity_score_threshold": {"k", "score_threshold"},
+    "similarity": {"k", "assertion"},
+    "similarity_score_threshold": {"k", "score_threshold", "assertion"},
     "mmr": {"k", "fetch_k", "lambda_mult"},
 }
 """What each of LangChain's ways to search takes beside scope and filters."""
@@ -60,5 +61,7 @@ def check_search(search_type: str, options: Mapping[str, Any]) -> None:
     filters_of(**filters)
     for name in sorted({"k", "fetch_k"} & own & options.keys()):
         positive(options[name], name)
+    if "assertion" in own & options.keys():
+        checked_assertion(options["assertion"])
     if "lambda_mult" in own & options.keys():
         check_share(options["lambda_mult"])

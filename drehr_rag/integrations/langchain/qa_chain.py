@@ -1,12 +1,12 @@
 """`ehr_qa_chain`: answers with citations, as a Runnable."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing
 from typing import Any
 
-from anyio.from_thread import start_blocking_portal
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from langchain_core.runnables.config import get_config_list
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
@@ -99,6 +99,50 @@ class EhrQaChain(Runnable[Asked, Answer]):
 
         return await self._acall_with_config(ask, input, config)
 
+    def batch(
+        self,
+        inputs: list[Asked],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Answer]:
+        """The answers to many questions, which are prepared together (`QaChain.ask_many`).
+
+        Each config may narrow its own question's scope. With `max_concurrency`, or where errors
+        are wanted in the answers' places, each is invoked by itself, as LangChain does by default.
+        """
+        configs = get_config_list(config, len(inputs))
+        if _apart(configs, return_exceptions):
+            return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+        questions, narrow = self._together(inputs, configs, kwargs)
+
+        def ask(_: Any) -> Any:
+            return self._chain.ask_many(questions, **narrow)
+
+        return self._batch_with_config(ask, inputs, configs)
+
+    async def abatch(
+        self,
+        inputs: list[Asked],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Answer]:
+        """As `batch`; the event loop is never blocked."""
+        configs = get_config_list(config, len(inputs))
+        if _apart(configs, return_exceptions):
+            return await super().abatch(
+                inputs, configs, return_exceptions=return_exceptions, **kwargs
+            )
+        questions, narrow = self._together(inputs, configs, kwargs)
+
+        async def ask(_: Any) -> Any:
+            return await self._chain.aask_many(questions, **narrow)
+
+        return await self._abatch_with_config(ask, inputs, configs)
+
     async def astream(  # type: ignore[override]  # sentences come before the answer
         self, input: Asked, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[AnswerSentence | Answer]:
@@ -113,22 +157,25 @@ class EhrQaChain(Runnable[Asked, Answer]):
     ) -> Iterator[AnswerSentence | Answer]:
         """As `astream`."""
         narrow = self._narrowed(config, kwargs)
-        with start_blocking_portal() as portal:
-            parts = self._chain.astream(_question(input), **narrow)
-            step: Callable[[], Any] = parts.__anext__
-            try:
-                while True:
-                    yield portal.call(step)
-            except StopAsyncIteration:
-                return
-            finally:
-                portal.call(parts.aclose)
+        parts: Any = self._chain.stream(_question(input), **narrow)
+        with closing(parts):
+            yield from parts
+
+    def _together(
+        self, inputs: list[Asked], configs: list[RunnableConfig], kwargs: dict[str, Any]
+    ) -> tuple[list[str], dict[str, Any]]:
+        scopes = [self._narrowed(config, kwargs)["scope"] for config in configs]
+        return list(map(_question, inputs)), {**kwargs, "scope": scopes}
 
     def _narrowed(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         merged = ensure_config(config)
         refuse_tracing(merged.get("callbacks"), allowed=self._allow_tracing)
         scope = narrowest(self._scope, around(), configured(merged), kwargs.get("scope"))
         return {**kwargs, "scope": scope}
+
+
+def _apart(configs: list[RunnableConfig], return_exceptions: bool) -> bool:
+    return return_exceptions or any(config.get("max_concurrency") for config in configs)
 
 
 def _question(asked: Asked) -> str:

@@ -15,7 +15,7 @@ from drehr_rag.integrations._fixed_options import check_options
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.langchain._documents import to_document
 from drehr_rag.integrations.langchain._scoped_retriever import ScopedRetriever
-from drehr_rag.types import Mode, Scope
+from drehr_rag.types import AssertionMode, Scope, SearchMode
 
 
 class DrEhrRetriever(ScopedRetriever):
@@ -29,8 +29,9 @@ class DrEhrRetriever(ScopedRetriever):
         index: The notes.
         scope: The ceiling of every call. Without one, each call or config must name a scope.
         k: At most so many documents.
-        mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`: by other words too.
-        note_type: As in `EhrIndex.search`, like the following.
+        mode: `hybrid`, `dense`, `lexical`, `rrf`, `expanded`: by other words too; or `reranked`.
+        assertion: As in `EhrIndex.search`, like the following.
+        note_type: Only notes of this type, or these.
         section: Only passages under this heading, or these.
         since: Only notes written at or after this time.
         until: Only notes written at or before this time.
@@ -39,7 +40,8 @@ class DrEhrRetriever(ScopedRetriever):
 
     index: EhrIndex = Field(repr=False)
     k: int = Field(default=10, strict=True, gt=0)
-    mode: Mode = "hybrid"
+    mode: SearchMode = "hybrid"
+    assertion: AssertionMode = "ranked"
     note_type: Names = None
     section: Names = None
     since: When = None
@@ -56,6 +58,7 @@ class DrEhrRetriever(ScopedRetriever):
         check_options(
             k=self.k,
             mode=self.mode,
+            assertion=self.assertion,
             note_type=self.note_type,
             section=self.section,
             since=self.since,
@@ -70,14 +73,15 @@ class DrEhrRetriever(ScopedRetriever):
         run_manager: CallbackManagerForRetrieverRun,
         scope: Scope,
         k: int | None = None,
-        mode: Mode | None = None,
+        mode: SearchMode | None = None,
+        assertion: AssertionMode | None = None,
         note_type: Names = None,
         section: Names = None,
         since: When = None,
         until: When = None,
     ) -> list[Document]:
-        called = {"k": k, "mode": mode, "note_type": note_type, "section": section,
-                  "since": since, "until": until}  # fmt: skip
+        called = {"k": k, "mode": mode, "assertion": assertion, "note_type": note_type,
+                  "section": section, "since": since, "until": until}  # fmt: skip
         asked: dict[str, Any] = {
             name: getattr(self, name) if value is None else value for name, value in called.items()
         }

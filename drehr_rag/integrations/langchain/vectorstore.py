@@ -26,14 +26,15 @@ from drehr_rag.integrations.langchain._tracing import refuse_tracing
 from drehr_rag.integrations.langchain._writing import adding, checked_ids, delete
 from drehr_rag.integrations.langchain.qdrant_loader import QdrantCollectionLoader
 from drehr_rag.integrations.langchain.store_retriever import DrEhrVectorStoreRetriever
-from drehr_rag.types import Hit, Mode, Scope, Vectors
+from drehr_rag.types import AssertionMode, Hit, Mode, Scope, Vectors
 
 
 class DrEhrVectorStore(VectorStore):
     """Documents and notes in one index; nothing outside the scope is read, written or deleted.
 
     Every method takes `scope`, which may narrow the store's own and never widen it; the searches
-    also take `note_type`, `section`, `since` and `until`, as `EhrIndex.search` does.
+    also take `note_type`, `section`, `since` and `until`, and those by words `assertion`, as
+    `EhrIndex.search` does.
 
     A document's `patient_id`, `encounter_id`, `note_id`, `note_type`, `section` and `written_at`
     are read from its metadata, which comes back as it was given. One that names a note belongs to
@@ -366,10 +367,17 @@ class DrEhrVectorStore(VectorStore):
         return narrowest(self.scope, around(), scope)
 
     def _search(
-        self, query: str, k: int, *, scope: Scope | None = None, **filters: Any
+        self,
+        query: str,
+        k: int,
+        *,
+        scope: Scope | None = None,
+        assertion: AssertionMode = "ranked",
+        **filters: Any,
     ) -> list[Hit]:
         check_known(filters)
-        return self.index.search(query, scope=self._bound(scope), k=k, mode=self.mode, **filters)
+        how: Any = {"mode": self.mode, "assertion": assertion}
+        return self.index.search(query, scope=self._bound(scope), k=k, **how, **filters)
 
     def _nearest(
         self, embedding: Any, k: int, *, scope: Scope | None = None, **filters: Any

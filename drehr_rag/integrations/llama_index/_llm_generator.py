@@ -2,11 +2,32 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from llama_index.core.llms import LLM
 
 from drehr_rag.errors import DrehrError, GeneratorError
-from drehr_rag.protocols import GenerationRequest, Piece, Reply
+from drehr_rag.index import EhrIndex
+from drehr_rag.integrations._encoders import an_index
+from drehr_rag.protocols import GenerationRequest, Generator, Piece, Reply
+from drehr_rag.qa import QaChain
+
+
+def chain_of(
+    index: EhrIndex, llm: LLM | Generator | None, **how: Any
+) -> tuple[QaChain, Generator | None]:
+    """What answers from an index by an LLM, and the generator that the LLM is to it.
+
+    Args:
+        index: An open index.
+        llm: Any LLM, a generator of the core's, or none: the notes are quoted.
+        how: As of `EhrIndex.qa_chain`.
+
+    Raises:
+        BadArgument: What is given for an index is none.
+    """
+    generator = LlmGenerator(llm) if isinstance(llm, LLM) else llm
+    return an_index(index).qa_chain(generator, **how), generator
 
 
 class LlmGenerator:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from collections.abc import Generator as Generated
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Self
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.callbacks import CallbackManager
@@ -17,8 +17,7 @@ from llama_index.core.llms import LLM
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
-from drehr_rag.integrations._encoders import an_index
-from drehr_rag.integrations.llama_index._llm_generator import LlmGenerator
+from drehr_rag.integrations.llama_index._llm_generator import chain_of
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
 from drehr_rag.integrations.llama_index.query_engine import response
 from drehr_rag.protocols import Generator
@@ -67,9 +66,8 @@ class EhrChatEngine(BaseChatEngine):
         """Check the scope; nothing is asked."""
         self.callback_manager = callback_manager or CallbackManager()
         refuse_tracing(self.callback_manager)
-        self._generator: Any = LlmGenerator(llm) if isinstance(llm, LLM) else llm
-        self._chain = an_index(index).qa_chain(
-            self._generator, settings=settings, allow=allow, caller=caller, audit=audit
+        self._chain, self._generator = chain_of(
+            index, llm, settings=settings, allow=allow, caller=caller, audit=audit
         )
         self._turns = turns
         self._conversation = self._about(checked_scope(scope))

@@ -1,6 +1,6 @@
 """`EhrQueryEngine`: answers with citations, as LlamaIndex's query engine."""
 
-from typing import Any, Self
+from typing import Self
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import Response
@@ -11,8 +11,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
-from drehr_rag.integrations._encoders import an_index
-from drehr_rag.integrations.llama_index._llm_generator import LlmGenerator
+from drehr_rag.integrations.llama_index._llm_generator import chain_of
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
 from drehr_rag.protocols import Generator
@@ -57,9 +56,8 @@ class EhrQueryEngine(BaseQueryEngine):
         """Check the scope; nothing is asked."""
         super().__init__(callback_manager)
         refuse_tracing(self.callback_manager)
-        generator: Any = LlmGenerator(llm) if isinstance(llm, LLM) else llm
-        self._chain = an_index(index).qa_chain(
-            generator, settings=settings, allow=allow, caller=caller, audit=audit
+        self._chain, _ = chain_of(
+            index, llm, settings=settings, allow=allow, caller=caller, audit=audit
         )
         self._scope = checked_scope(scope)
 

@@ -18,7 +18,7 @@ from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
 from drehr_rag.retrievers._expansion import Expander
 from drehr_rag.retrievers.expanded import ExpandedRetriever
-from drehr_rag.types import Hit, Mode, Scope
+from drehr_rag.types import AssertionMode, Hit, Scope, SearchMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class DrEhrRetriever(BaseRetriever):
         index: An open index.
         scope: Whose notes; `with_scope` may narrow it later, nothing widens it.
         similarity_top_k: How many nodes.
-        mode: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`: by other words too.
+        mode: `hybrid`, `dense`, `lexical`, `rrf`, `expanded`: by other words too; or `reranked`.
+        assertion: What becomes of chunks that deny it, as in `EhrIndex.search`.
         note_type: Only notes of this type, or these.
         section: Only chunks under this heading, or these.
         since: Only notes written at or after this time.
@@ -56,7 +57,8 @@ class DrEhrRetriever(BaseRetriever):
         *,
         scope: Scope,
         similarity_top_k: int = 10,
-        mode: Mode = "hybrid",
+        mode: SearchMode = "hybrid",
+        assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
@@ -68,14 +70,16 @@ class DrEhrRetriever(BaseRetriever):
         self._index = an_index(index)
         self._scope = checked_scope(scope)
         self._top_k = similarity_top_k
-        self._mode: Mode = mode
+        self._how: dict[str, Any] = {"mode": mode, "assertion": assertion}
         self._filters: dict[str, Any] = {
             "note_type": note_type,
             "section": section,
             "since": since,
             "until": until,
         }
-        check_options(k=similarity_top_k, mode=mode, name_of_k="similarity_top_k", **self._filters)
+        check_options(
+            k=similarity_top_k, name_of_k="similarity_top_k", **self._how, **self._filters
+        )
         refuse_tracing(self.callback_manager)
 
     @property
@@ -103,7 +107,7 @@ class DrEhrRetriever(BaseRetriever):
         refuse_tracing(self.callback_manager)
         words = query.query_str if isinstance(query, QueryBundle) else query
         groups = self._index.search_patients(
-            words, scope=self._scope, k=k, per_patient=per_patient, mode=self._mode, **self._filters
+            words, scope=self._scope, k=k, per_patient=per_patient, **self._how, **self._filters
         )
         return [
             PatientNodes(group.patient_id, group.score, tuple(map(_scored, group.hits)))
@@ -128,19 +132,22 @@ class DrEhrRetriever(BaseRetriever):
         return await in_thread(self._retrieve, query_bundle)
 
     def _hits(self, bundle: QueryBundle) -> list[Hit]:
-        """An embedding that the bundle brings is passed over: another model may have made it."""
+        """An embedding that the bundle brings is passed over: another model may have made it.
+
+        Its other texts give the vector where a vector is all that is asked for besides the words.
+        """
         texts = bundle.custom_embedding_strs
-        if not texts or self._mode == "lexical":
+        if not texts or self._how["mode"] in ("lexical", "reranked"):
             return self._index.search(
                 bundle.query_str,
                 scope=self._scope,
                 k=self._top_k,
-                mode=self._mode,
+                **self._how,
                 **self._filters,
             )
         return search(
             self._index.store,
-            mode=self._mode,
+            **self._how,
             words=bundle.query_str,
             vector=self._index.encoder.encode_queries(texts).mean(axis=0),
             scope=self._scope,
@@ -151,7 +158,7 @@ class DrEhrRetriever(BaseRetriever):
 
     def _expander(self) -> Expander | None:
         """The index's own: `use_graph` may have changed it."""
-        used = self._index._retriever(self._mode)
+        used = self._index._retriever(self._how["mode"])
         return used.expander if isinstance(used, ExpandedRetriever) else None
 
 

