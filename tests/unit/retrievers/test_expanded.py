@@ -10,6 +10,7 @@ from drehr_rag.errors import BadArgument, GraphError
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.retrievers._terms import folded
+from drehr_rag.stores import open_store
 from drehr_rag.stores._where import NO_FILTERS
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import AllPatients, Filters, Patient
@@ -109,13 +110,8 @@ WORDS = st.sampled_from("heart failure congestive CHF HFrEF anemia low blood cou
     texts=st.lists(st.lists(WORDS, min_size=1, max_size=7).map(" ".join), min_size=1, max_size=12),
     query=st.sampled_from(["congestive heart failure", "anemia", "heart attack", "CHF"]),
 )
-def test_string_hits_are_never_lost(tmp_path_factory, texts, query):
+def test_string_hits_are_never_lost(graph, texts, query):
     """What has the query's own words stands before all that has only other words."""
-    from drehr_rag.stores import open_store
-
-    folder = tmp_path_factory.mktemp("kg")
-    with pytest.MonkeyPatch.context() as patch:
-        graph = small_graph(folder, patch)
     store = filled(open_store(":memory:", manifest={"dimension": 16}), texts)
     hits = asked(expanded(store, graph, dense_share=0.0), query, k=50)
     own = [folded(query) in folded(hit.chunk.text) for hit in hits]
