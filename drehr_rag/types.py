@@ -470,7 +470,7 @@ Scope = Patient | Encounter | Cohort | AllPatients
 
 Mode = Literal["hybrid", "dense", "lexical", "rrf", "expanded"]
 
-SearchMode = Mode | Literal["reranked"]
+SearchMode = Literal[Mode, "reranked"]
 """Modes of an index; `reranked` needs a reranker."""
 
 AssertionMode = Literal["ranked", "present", "any"]
