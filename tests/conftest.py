@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # core in each of several processes, threads wait for each other, and take three times as long.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import how_often  # noqa: F401  # its profile is there before the command line asks for it
 import numpy as np
 import pytest
 import qdrant_edge as q

@@ -7,7 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from how_often import tried
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_classic.memory import VectorStoreRetrieverMemory
 from langchain_core.documents import Document
@@ -34,10 +35,10 @@ PATIENTS = ["p1", "p2", "p3", None]
 STAYS = ["e1", "e2", None]  # shared by patients on purpose
 WORDS = "heart failure kidney injury warfarin pain fever stroke".split()
 EVERYBODY = AllPatients(reason="test")
-EXAMPLES = 1000
+MANY = tried(1000)
 """On each kind of store."""
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = tried(60)
 """Where an example takes longer, or what is tried is built from what the others try."""
 
 
@@ -186,7 +187,7 @@ def inside(config, method, *args, **kwargs):
 REFUSED = (ScopeError, ScopeRequired)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@MANY
 @given(how=searches, field=maybe, configurable=configurables, call=maybe, k=st.integers(1, 50),
        narrowing=filters, twin=st.booleans())  # fmt: skip
 def test_nothing_is_read_from_outside(index, how, field, configurable, call, k, narrowing, twin):
@@ -209,7 +210,7 @@ def test_nothing_is_read_from_outside(index, how, field, configurable, call, k, 
         assert len(documents) == min(k, len(may))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@MANY
 @given(field=maybe, configurable=configurables, call=maybe, wanted=ids, twin=st.booleans())
 def test_nothing_is_got_from_outside(index, field, configurable, call, wanted, twin):
     filled(index)
@@ -223,7 +224,7 @@ def test_nothing_is_got_from_outside(index, field, configurable, call, wanted, t
     assert [d.id for d in found] == [i for i in wanted if i in may]
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@MANY
 @given(field=maybe, configurable=configurables, call=maybe, doomed=st.none() | ids,
        twin=st.booleans())  # fmt: skip
 def test_nothing_is_removed_from_outside(index, field, configurable, call, doomed, twin):
@@ -246,7 +247,7 @@ new = st.fixed_dictionaries(
                   "note_id": st.sampled_from(["n0", "n1", "n2", "m"])})  # fmt: skip
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@MANY
 @given(field=maybe, configurable=configurables, call=maybe, twin=st.booleans(),
        by=st.sampled_from(["store", "retriever", "texts"]),
        added=st.lists(st.tuples(new, st.sampled_from(["d0", "d1", "d2", "d99", None])),
@@ -286,7 +287,7 @@ def test_nothing_is_written_outside(index, field, configurable, call, twin, by, 
     assert set(before) <= set(after)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(100)
 @given(name=st.text(min_size=1), value=st.none() | names | scopes)
 def test_no_other_argument_is_taken(index, name, value):
     """Whatever the name: it is one of ours, or an error."""

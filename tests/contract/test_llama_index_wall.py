@@ -5,13 +5,13 @@ what it returns, and what is gone afterwards, must lie inside the ceiling.
 """
 
 import asyncio
-import os
 import re
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from how_often import examples, tried
+from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.llms.types import ChatMessage, CompletionResponse, LLMMetadata
@@ -50,8 +50,11 @@ from drehr_rag.integrations.llama_index import (
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import AllPatients, Cohort, Encounter, Patient
 
-EXAMPLES = 300
-"""Of each kind on each store; `DREHR_EXAMPLES` for more."""
+MANY = tried(300)
+"""Of each kind on each store."""
+
+FEW = tried(60)
+"""Where an example takes longer."""
 
 ENCODER = HashEncoder(dimension=16)
 MODEL = DrEhrEmbedding(encoder=ENCODER)
@@ -59,11 +62,6 @@ EVERYBODY = AllPatients(reason="test")
 PATIENTS = ["p0", "p1", "p2", None]
 ENCOUNTERS = ["e0", "e1", None]  # shared by patients on purpose
 WORDS = "heart failure kidney injury warfarin lasix pain fever".split()
-MANY = settings(
-    max_examples=int(os.environ.get("DREHR_EXAMPLES", EXAMPLES)),
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 def made(name, text, patient, encounter, document):
@@ -196,6 +194,9 @@ vector_queries = st.builds(
 )
 FOUND = Counter()
 """How often a kind of call raised, found nothing, found something."""
+
+LEAST = 0.1 if examples(300) == 300 else 0.03
+"""Of the calls must find something; of few cases, chance may leave fewer."""
 
 
 def answered(call):
@@ -397,7 +398,7 @@ class Listener(CustomLLM):
         yield self.complete(prompt)
 
 
-@settings(MANY, max_examples=60)
+@FEW
 @given(ceiling=scopes, turns=st.lists(words, min_size=1, max_size=3))
 def test_a_model_is_told_nothing_from_outside(ward, ceiling, turns):
     """Neither by an engine nor by the memory of a conversation."""
@@ -420,7 +421,7 @@ def test_a_model_is_told_nothing_from_outside(ward, ceiling, turns):
     assert shown == allowed - {None}
 
 
-@settings(MANY, max_examples=60)
+@FEW
 @given(ceiling=scopes, turn=words, session=st.sampled_from(["s1", "p1", None]))
 def test_a_memory_kept_in_the_store(ward, ceiling, turn, session):
     """It recalls what is in scope. What it is told is nobody's: kept under all patients only."""
@@ -449,11 +450,11 @@ def test_the_cases_above_were_not_empty_ones():
     """A wall against which nothing is thrown holds too."""
     for kind in {kind for kind, _ in FOUND}:
         total = sum(count for (other, _), count in FOUND.items() if other == kind)
-        assert FOUND[kind, True] > total / 10, FOUND
+        assert FOUND[kind, True] > total * LEAST, FOUND
         assert FOUND[kind, True] < total
 
 
-@settings(MANY, max_examples=60)
+@FEW
 @given(ceiling=scopes, patients=st.lists(people, min_size=1, max_size=3))
 def test_adopting(ward, ceiling, patients):
     """A collection in which one node is somebody else's is not taken over, nor any part of it."""
@@ -503,7 +504,7 @@ NEITHER = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@FEW
 @given(scope=scopes, narrower=scopes, words=st.sampled_from(WORDS), twin=st.booleans())
 def test_no_answer_comes_from_outside(ward, scope, narrower, words, twin):
     engine = EhrQueryEngine(ward.index, scope=scope)
@@ -519,7 +520,7 @@ def test_no_answer_comes_from_outside(ward, scope, narrower, words, twin):
         assert wanted is None or all(inside(BY_ID[name], wanted) for name in seen)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(30)
 @given(
     scope=scopes, narrower=scopes, words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=3)
 )

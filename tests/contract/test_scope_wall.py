@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import KINDS, Stores, make_chunk, random_vectors
-from hypothesis import HealthCheck, given, settings
+from how_often import tried
+from hypothesis import given
 from hypothesis import strategies as st
 
 from drehr_rag.errors import ScopeError, ScopeRequired
@@ -30,8 +31,7 @@ SECTIONS = ["plan", "family history", "medications", None]
 WORDS = "heart failure kidney injury warfarin lasix pain denies fever stroke".split()
 TIMES = [None, *(datetime(2180, month, 3, 4) for month in range(1, 13))]
 SEEDS = range(5)
-EXAMPLES = 2000
-OVER_HTTP = 200
+EXAMPLES, OVER_HTTP = 2000, 200
 """On each kind of store; fewer where each example takes some thirty connections."""
 
 
@@ -184,16 +184,11 @@ NOT_READING = {
 }
 
 
-@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_nothing_comes_from_outside(wards, request, share):
-    kind = request.node.callspec.params["wards"]
-    examples = OVER_HTTP if kind.startswith("server-loopback") else EXAMPLES
+@pytest.mark.hypothesis
+def test_nothing_comes_from_outside(wards, request):
+    over_http = request.node.callspec.params["wards"].startswith("server-loopback")
 
-    @settings(
-        max_examples=examples // share,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @tried(OVER_HTTP if over_http else EXAMPLES)
     @given(
         seed=st.sampled_from(SEEDS),
         scope=scopes,
@@ -251,7 +246,7 @@ def answers_from_inside(answers, allowed):
         assert {name for part in answer.trace.passages for name in part} <= set(allowed)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(25)
 @given(seed=st.sampled_from(SEEDS), scope=scopes, given_filters=filters, query=queries)
 def test_no_answer_of_a_chain_comes_from_outside(wards, seed, scope, given_filters, query):
     ward = wards[seed]

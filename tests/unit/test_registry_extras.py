@@ -3,6 +3,7 @@
 import sys
 from importlib.metadata import EntryPoint
 from types import ModuleType, SimpleNamespace
+from typing import get_args
 
 import pytest
 
@@ -12,6 +13,7 @@ from drehr_rag._registry import find, names
 from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import DrehrError, MissingExtra, UnknownName
 from drehr_rag.testing import HashEncoder
+from drehr_rag.types import SearchMode
 
 ENCODERS = "drehr_rag.encoders"
 
@@ -47,6 +49,10 @@ def test_hyphen_and_underscore_are_the_same(name):
 def test_what_is_no_plugin(name):
     with pytest.raises(UnknownName, match="no encoder is called"):
         find(ENCODERS, name)
+
+
+def test_the_modes_of_a_search_are_the_retrievers():
+    assert sorted(get_args(SearchMode)) == sorted(names("drehr_rag.retrievers"))
 
 
 def test_an_unknown_name_lists_the_known_and_suggests():
