@@ -21,8 +21,9 @@ DENIED = 0.5
 """What is left of the score of a hit whose every mention is denied. Chosen on mtsamples_select and
 vaers2003 (docs/measurements.md), where from 0.3 to 0.7 nDCG@10 hardly differs."""
 
-LOOK = 30
-"""Hits, or patients, that are asked for at least; they are read, but looked at only as needed."""
+MORE = 5
+"""Hits, or patients, that are asked for beyond those wanted, or half as many again if that is more:
+each is read, though looked at only as needed."""
 
 Scored = TypeVar("Scored", Hit, PatientHits)
 
@@ -153,7 +154,7 @@ class AssertedRetriever:
 
 def _look(k: int) -> int:
     """How many are asked for at first; more than `DEPTH` would change scores of mode hybrid."""
-    return max(k, min(max(LOOK, 2 * k), DEPTH))
+    return max(k, min(k + max(MORE, k // 2), DEPTH))
 
 
 def _best(

@@ -7,8 +7,8 @@ from drehr_rag.notes.assertion_cues import cues
 from drehr_rag.notes.assertions import Span, Status, assertions_of
 from drehr_rag.retrievers._expansion import Term
 from drehr_rag.retrievers._phrases import phrase_of
-from drehr_rag.retrievers._terms import WORD, fold, folded, spaced, straight
-from drehr_rag.types import Hit
+from drehr_rag.retrievers._terms import RESPELT, WORD, fold, folded, spaced, straight
+from drehr_rag.types import Hit, Match
 
 ORDER: tuple[Status, ...] = (
     "present",
@@ -49,20 +49,31 @@ class Wanted:
         if not self.phrase.strip():
             return None
         text = hit.chunk.text
-        found = list(_mentions(text, self.phrase, hit))
+        found = list(_mentions(text, self.phrase, hit.matches))
         if not found:
             return None
         said = {one.status for one in assertions_of(text, found, section=hit.chunk.section)}
         return next(status for status in ORDER if status in said)
 
 
-def _mentions(text: str, phrase: str, hit: Hit) -> Iterator[Span]:
-    """Where the query's own words and the hit's terms stand."""
-    words = words_of(text)
-    yield from words.places(phrase, exact=False)
-    for match in hit.matches:
-        term = Term(match.term, match.kind, match.weight, match.of)
-        yield from words.places(phrase_of(term), exact=term.exact)
+def _mentions(text: str, phrase: str, matches: Sequence[Match]) -> Iterator[Span]:
+    """Where the query's own words and the terms stand that a hit was found by."""
+    terms = [Term(match.term, match.kind, match.weight, match.of) for match in matches]
+    asked = [(phrase, False), *((phrase_of(term), term.exact) for term in terms)]
+    small = text.lower()
+    likely = [(one, exact) for one, exact in asked if _may_stand(one, text if exact else small)]
+    if likely:
+        words = words_of(text)
+        for one, exact in likely:
+            yield from words.places(one, exact=exact)
+
+
+def _may_stand(phrase: str, text: str) -> bool:
+    """Whether a text has the letters of each word; most texts have not, and are not read further.
+
+    A word that may be spelt otherwise there is taken for granted.
+    """
+    return all(word in text or RESPELT.search(word) for word in phrase.split())
 
 
 @dataclass(frozen=True, slots=True)

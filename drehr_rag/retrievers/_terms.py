@@ -86,6 +86,9 @@ MOST = 65_536
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _SPACED = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"}
 _BRITISH = re.compile("|".join(AMERICAN))
+RESPELT = re.compile("'|" + "|".join({new.removesuffix("s") for new in AMERICAN.values()}))
+"""What a folded word may have where the text has something else: a spelling, an apostrophe."""
+
 _TAIL = re.compile(
     r"(?i)(?:\s*[(\[](?:disorder|disease|disease/finding|finding|morphology|procedure|nos)[)\]]"
     r"|,? nos)\s*$"

@@ -2,6 +2,8 @@
 
 import pytest
 from conftest import make_chunk
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from unit.retrievers.small_graph import small_graph
 
 from drehr_rag.errors import BadArgument
@@ -10,7 +12,8 @@ from drehr_rag.notes.assertion_cues import KINDS
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._asserted import asserted
 from drehr_rag.retrievers._bm25 import sparse_passages
-from drehr_rag.retrievers._mentions import ORDER, Wanted
+from drehr_rag.retrievers._mentions import ORDER, Wanted, _may_stand, words_of
+from drehr_rag.retrievers._terms import AMERICAN, folded
 from drehr_rag.stores import open_store
 from drehr_rag.stores._where import NO_FILTERS
 from drehr_rag.testing import HashEncoder
@@ -224,3 +227,18 @@ def test_an_index_tells_denials_apart_unless_told_not_to():
         assert [number(hit) for group in patients for hit in group.hits] == [1]
         with pytest.raises(BadArgument, match="assertion is one of"):
             found(assertion="denied")
+
+
+PIECES = [*AMERICAN, *AMERICAN.values(), "pain", "Crohn", "s", "ss", "'s", "\u2019s", " ", "-"]
+PIECES += ["\u0130", "\u00df"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(before=st.lists(st.sampled_from(PIECES)), said=st.lists(st.sampled_from(PIECES), min_size=1),
+       other=st.lists(st.sampled_from(PIECES)))  # fmt: skip
+def test_a_text_that_is_not_read_has_no_mention(before, said, other):
+    """The quick look at letters passes over nothing that the slow one would find."""
+    text = "".join([*before, " ", *said, " ", *other])
+    phrase = folded("".join(other[: len(other) // 2] or said))
+    if phrase.strip() and list(words_of(text).places(phrase, exact=False)):
+        assert _may_stand(phrase, text.lower())
