@@ -109,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
             prompt = body["messages"][0]["content"] if chat else body["prompt"]
             server.prompts.append(prompt)
             number = len(server.prompts)
+        server.count()  # somebody may wait for this prompt
         said = server.say(prompt, number)
         if said is None:
             return self._break_off()

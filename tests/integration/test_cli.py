@@ -353,8 +353,11 @@ def test_the_demo_shows_the_whole_way(run, tmp_path):
         (["search", "x", "--patient", "p01", "--per-patient", "2"], "goes with --by-patient"),
         (["search", "x", "--patient", "p01", "-k", "9" * 25], "whole number"),
         (["search", "x", "--patient", "p01", "--assertion", "denied"], "ranked, present, any"),
-        (["search", "x", "--patient", "p01", "--mode", "expanded"], "go with --graph"),
-        (["search", "x", "--patient", "p01", "--abbreviations", "f"], "go with --graph"),
+        (
+            ["search", "x", "--patient", "p01", "--mode", "rrf", "--graph", "f"],
+            "go with mode expanded",
+        ),
+        (["search", "x", "--patient", "p01", "--abbreviations", "f"], "there is no file f"),
         (["search", "x", "--patient", "p01", "--abbreviations", "no.tsv"], "no file no.tsv"),
         (["search", "x", "--patient", "p01", "--graph", "g", "--mode", "rrf"], "not rrf"),
         (["search", "x", "--patient", "p01", "--graph", "/no/graph"], "/no/graph"),

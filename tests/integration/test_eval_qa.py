@@ -55,7 +55,7 @@ def test_the_extractive_chain_over_the_ward(run, store, tmp_path):
     assert found == json.loads((tmp_path / "run/report.json").read_text())
     assert "| evidence | hit@all |" in (tmp_path / "run/report.md").read_text()
     code, _, err = run(*line, "--limit", "6", "--passages", "3")
-    assert code == 1 and "chain passages: 8 there, 3 here" in " ".join(err.split())
+    assert code == 1 and "chain passages: 24 there, 3 here" in " ".join(err.split())
 
 
 def test_a_generator_and_a_judge(run, store, tmp_path):

@@ -156,7 +156,7 @@ def test_a_model_that_fails_is_told_without_its_words(index):
 
 def test_without_a_model_the_notes_are_quoted(index):
     answer = ehr_qa_chain(index, scope=P1).invoke("allopurinol 300 mg daily")
-    assert answer.text == "Allopurinol 300 mg daily."
+    assert answer.sentences[0].text == "Allopurinol 300 mg daily."
 
 
 def test_callbacks_see_the_run(index):

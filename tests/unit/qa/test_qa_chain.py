@@ -270,7 +270,7 @@ def test_what_cannot_be_meant(index):
 def test_without_a_generator_the_notes_are_quoted(index):
     answer = index.qa_chain().ask("allopurinol 300 mg daily", scope=P1)
     assert isinstance(answer, Answer)
-    assert answer.text == "Allopurinol 300 mg daily."
+    assert answer.sentences[0].text == "Allopurinol 300 mg daily."
 
 
 def test_a_rule_that_breaks_is_on_record_too(tmp_path):
