@@ -20,8 +20,8 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"near": 8.5, "chief": 3.5, "fits": 1.75, "denies": 1.8, "kin": -0.8, "length": 0.5}
 )
 """What each signal counts. Fitted on the ward's dev and practice questions, on all sentences of a
-patient's notes, and rounded; `benchmarks/extractive_fit.py`, which fits what retrieval finds, has 6.25,
-3.83, 1.59, 1.87, -0.81, 0.55. Kept, for with these the frozen half was asked (docs/measurements.md)."""
+patient's notes, and rounded; `benchmarks/extractive_fit.py`, which fits what retrieval finds, has
+6.25, 3.83, 1.59, 1.87, -0.81, 0.55. Kept: with these the frozen half was asked."""
 
 LEAST = 0.42
 """Share of what is asked for that the passages must have somewhere, the rare weightier than the
