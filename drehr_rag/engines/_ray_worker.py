@@ -3,7 +3,7 @@
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -38,10 +38,25 @@ def read_source(
         format: As of `read_notes`.
         fields: As of `read_notes`.
     """
-    with chdir(folder) if Path(folder).is_dir() else nullcontext():
+    with _standing_in(folder):
         items = _items(read_notes(row["path"], format=format, fields=fields))
         while some := list(islice(items, ROWS)):
             yield {"number": row["number"], "notes": pickle.dumps(some)}
+
+
+@contextmanager
+def _standing_in(folder: str) -> Iterator[None]:
+    """For a while, if it is there; the one that Ray's process was started in may be gone."""
+    before = Path(folder)
+    with suppress(FileNotFoundError):
+        before = Path.cwd()
+    with suppress(OSError):
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(before)
 
 
 def _items(notes: NoteStream) -> Iterator[Note | Reject | Said | DrehrError]:
