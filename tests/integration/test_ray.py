@@ -116,8 +116,9 @@ def index_all(folder, engine, sources, **options):
 
 
 def test_the_same_content_reports_and_rejects(
-    ray_engine, small_blocks, shared_data, tmp_path, monkeypatch
+    ray_engine, small_blocks, shared_data, tmp_path_factory, monkeypatch
 ):
+    tmp_path = tmp_path_factory.mktemp("driver")  # Ray's processes stand in it until the last test
     monkeypatch.chdir(tmp_path)
     rows = mtsamples(shared_data, 300)
     write(Path("ward.jsonl"), ward_rows())
@@ -185,7 +186,7 @@ def test_sources_come_in_their_order_though_the_first_is_slow(ray_engine, tmp_pa
         time.sleep(3)
         write(slow, ward_rows()[:5])
 
-    filling = threading.Thread(target=fill)
+    filling = threading.Thread(target=fill, daemon=True)
     filling.start()
     found = [
         (source, [note.note_id for note in notes])
