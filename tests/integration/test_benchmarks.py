@@ -160,5 +160,5 @@ def test_questions_are_answered_at_every_pace(shared_data, tmp_path):
     figures, _ = quick("qa", shared_data, tmp_path)
     facts = figures["qa"]
     assert facts["answered"] == len(facts["overhead"]) == 16
-    assert len(facts["rates"]) == 3 and min(facts["rates"].values()) > 0
+    assert len(facts["rates"]) == 4 and min(facts["rates"].values()) > 0
     assert max(facts["rates"].values()) <= facts["best"]

@@ -120,7 +120,7 @@ def ingest(job: Job) -> dict[str, Any]:
             lambda query: encoder.encode_queries([query])[0],
             lambda query: [
                 hit.chunk.chunk_id
-                for hit in index.search(query, scope=EVERYBODY, k=K, mode="dense")
+                for hit in index.search(query, scope=EVERYBODY, k=K, mode="dense", assertion="any")
             ],
         )
     facts["seconds"] += timed(index.close)

@@ -63,9 +63,9 @@ def _recall(index: EhrIndex, known: Known) -> dict[str, float]:
     everybody, one = [], []
     for query, vector in known.queries.items():
         scores = vectors @ vector
-        found = index.search(query, scope=EVERYBODY, k=K, mode="dense")
+        found = index.search(query, scope=EVERYBODY, k=K, mode="dense", assertion="any")
         everybody.append(_share(found, scores, np.arange(len(ids)), ids))
-        found = index.search(query, scope=Patient(patient), k=K, mode="dense")
+        found = index.search(query, scope=Patient(patient), k=K, mode="dense", assertion="any")
         one.append(_share(found, scores, inside, ids))
     return {"all patients": float(np.mean(everybody)), "one patient": float(np.mean(one))}
 
