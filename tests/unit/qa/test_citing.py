@@ -155,5 +155,6 @@ def test_whole_words_copied_from_the_passage_are_found(note, data):
     copied = note[a:b]
     if len("".join(copied.split())) >= 3:
         found = quoted(copied, note)
-        assert found is not None
-        assert found.lower().split() == copied.lower().split()
+        assert found is not None and found in note
+        # a word or a "?" beside it that makes it doubtful or denied is shown with it
+        assert " ".join(copied.lower().split()) in " ".join(found.lower().split())
