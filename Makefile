@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow test-ray test-real test-browser check format bench bench-versus clean
+.PHONY: demo test test-slow test-properties test-ray test-real test-browser check format bench bench-versus clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -23,16 +23,20 @@ demo: $(VENV)/.offline
 
 # Stores flush at every step: in memory, where there are 8 GB of it, half of the time is saved.
 IN_MEMORY := $(shell [ "$$(df --output=avail -m /dev/shm 2>/dev/null | tail -1)" -gt 8000 ] 2>/dev/null && echo /dev/shm)
-test test-slow: export PYTEST_DEBUG_TEMPROOT = $(IN_MEMORY)
+test test-slow test-properties: export PYTEST_DEBUG_TEMPROOT = $(IN_MEMORY)
 
-# In two processes: one would take longer than twelve minutes on two cores. In the order of the folders:
-# otherwise the modules with the fewest tests, which take longest, come last, and one process waits.
+# In two processes: one would take twice as long on two cores. In the order of the folders: otherwise
+# the modules with the fewest tests, which take longest, come last, and one process waits.
+TWO := --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 20
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 20
+	$(BIN)/python -m pytest -q -m "not slow" $(TWO)
 
-# With the slow tests, the properties again, with all their examples: `make test` takes a fifth.
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "(slow or hypothesis) and not vllm" --hypothesis-profile full
+	$(BIN)/python -m pytest -q -m "slow and not vllm" --hypothesis-profile full $(TWO)
+
+# The properties again, with all their examples: `make test` takes a fifth.
+test-properties: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m "hypothesis and not slow and not vllm" --hypothesis-profile full $(TWO)
 
 # A real vLLM server on the CPU, in a venv of its own (3 GB): its pins do not fit beside ours.
 # To use one that is there already: make test-real DREHR_VLLM_PYTHON=/path/to/its/bin/python

@@ -9,7 +9,12 @@ PART = 5
 """What is divided by otherwise. New examples are drawn in every run: what one run does not try,
 another does."""
 
-settings.register_profile(FULL)
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+"""A busy machine is no fault of what is tested."""
+
+settings.register_profile(FULL, **PATIENT)
+if settings.get_current_profile_name() == "default":  # in CI, Hypothesis takes another, as patient
+    settings.register_profile("default", **PATIENT)
 
 
 def examples(full):

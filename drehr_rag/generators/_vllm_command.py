@@ -36,6 +36,11 @@ STRUCTURED = {"backend": "xgrammar", "disable_any_whitespace": True}
 """It keeps to JSON schemas; without the second a weak model writes white space without end."""
 
 
+WHOLE_PROMPTS = False
+"""Not in pieces: without a GPU a sampled request with a seed, read in pieces, ends vLLM 0.32
+("CPU Generator does not use offset", `vllm/v1/worker/gpu_model_runner.py`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a model is served here.
@@ -88,7 +93,7 @@ def plan(
         )
     on_gpu = bool(machine.gpus) and not cpu
     special, environment, room = _gpu(model, machine.gpus) if on_gpu else _cpu(model, machine)
-    context = _context(model, room)
+    context = _context(model, room, CONTEXT if on_gpu else NEEDED)
     length = {"max_model_len": context} if context else {}
     options = {**special, **length, "structured_outputs_config": STRUCTURED}
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model.place)]
@@ -139,13 +144,14 @@ def _cpu(model: ModelFolder, machine: Machine) -> tuple[dict[str, Any], dict[str
             f"the model's weights are {_gib(model.weights)} GiB, and {_gib(machine.memory)} GiB of "
             "memory are available: end what uses it, or take a smaller model"
         )
-    return {"dtype": "bfloat16"}, {"VLLM_CPU_KVCACHE_SPACE": str(space)}, space * GIB
+    options = {"dtype": "bfloat16", "enable_chunked_prefill": WHOLE_PROMPTS}
+    return options, {"VLLM_CPU_KVCACHE_SPACE": str(space)}, space * GIB
 
 
-def _context(model: ModelFolder, room: int) -> int | None:
+def _context(model: ModelFolder, room: int, most: int) -> int | None:
     if model.context is None:
         return None
-    context = min(model.context, CONTEXT)
+    context = min(model.context, most)
     if model.cache:
         context = min(context, room // model.cache // 16 * 16)  # vLLM's blocks hold 16 tokens
     if context < min(LEAST, model.context):
@@ -171,8 +177,8 @@ def _remarks(context: int | None, on_gpu: bool) -> list[str]:
 def _argument(name: str, value: Any) -> list[str]:
     """An option as the command line has it."""
     flag = f"--{name.replace('_', '-')}"
-    if value is True:
-        return [flag]
+    if isinstance(value, bool):
+        return [flag if value else flag.replace("--", "--no-", 1)]
     return [flag, json.dumps(value) if isinstance(value, dict) else str(value)]
 
 

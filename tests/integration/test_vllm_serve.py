@@ -1,5 +1,6 @@
 """`serve-llm --start` with the real vLLM: it serves, answers to a schema, and ends at Ctrl-C."""
 
+import asyncio
 import json
 import os
 import signal
@@ -40,6 +41,15 @@ def command(folder, *more):
     return [*start, "--cpu", "--python", os.environ["DREHR_VLLM_PYTHON"], *map(str, more)]
 
 
+async def long_prompts_with_seeds(url):
+    """Read in pieces, as vLLM does by default, they would end it."""
+    asked = {"model": "tiny", "seed": 0, "temperature": 0.7, "max_tokens": 8}
+    asked |= {"messages": [{"role": "user", "content": "x" * 900}]}
+    async with httpx.AsyncClient(timeout=60) as client:
+        sent = [client.post(f"{url}/chat/completions", json=asked) for _ in range(8)]
+        return [reply.status_code for reply in await asyncio.gather(*sent)]
+
+
 def test_a_server_from_start_to_end(tmp_path):
     folder = tmp_path / "tiny"
     folder.mkdir()
@@ -57,10 +67,12 @@ def test_a_server_from_start_to_end(tmp_path):
             with load_generator("openai", url=served["generator_url"], max_tokens=60) as asked:
                 reply = asked.generate(GenerationRequest("Why?", "q", ("p",), SMALL))
                 name = asked.model
+            sampled = asyncio.run(long_prompts_with_seeds(served["generator_url"]))
         finally:
             ours.send_signal(signal.SIGINT)
             ours.wait(90)
     assert (name, served["context"]) == ("tiny", 8192)
+    assert sampled == [200] * 8
     assert 3 <= len(json.loads(reply)["word"]) <= 9
     assert ours.returncode == 130
     with pytest.raises(httpx.ConnectError):

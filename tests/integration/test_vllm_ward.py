@@ -33,7 +33,7 @@ from drehr_rag.types import Answer
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.vllm,
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(2400),
     pytest.mark.skipif(
         "DREHR_VLLM_PYTHON" not in os.environ,
         reason="no vLLM: type make test-real, which installs it into a venv of its own",

@@ -36,6 +36,7 @@ def serving(folder, *arguments, max_len=8192, dtype="bfloat16", log=None):
     narrow = '{"backend": "xgrammar", "disable_any_whitespace": true}'
     if "pooling" not in arguments:
         command += ["--structured-outputs-config", narrow]
+        command += ["--no-enable-chunked-prefill"]  # a seed would end the server (_vllm_command)
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with Path(log or os.devnull).open("w") as out:
         process = _started(command, environment, out, port)
@@ -70,7 +71,7 @@ def _end(process):
             return
 
 
-def _wait(process, port, seconds=300):
+def _wait(process, port, seconds=600):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:

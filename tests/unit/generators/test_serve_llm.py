@@ -114,7 +114,8 @@ def test_without_a_gpu(tmp_path):
     model = llama(tmp_path)
     made = plan(model, Machine(memory=30 * GIB), python="py", port=8123)
     said = options(made)
-    assert (said["--dtype"], said["--max-model-len"]) == ("bfloat16", "32768")
+    assert (said["--dtype"], said["--max-model-len"]) == ("bfloat16", "8192")
+    assert said["--no-enable-chunked-prefill"] is None  # a seed would end vLLM
     assert made.environment["VLLM_CPU_KVCACHE_SPACE"] == "6"
     assert not {"--gpu-memory-utilization", "--tensor-parallel-size"} & set(said)
     assert made.url == "http://127.0.0.1:8123/v1"
@@ -222,7 +223,7 @@ def test_the_command_is_printed_for_a_shell_and_for_programs(run, tmp_path, monk
     code, out, _ = run("serve-llm", folder, "--python", "/x/python", "--port", "8111", "--json")
     said = json.loads(out)
     assert (code, said["command"]) == (0, words[3:])
-    assert (said["generator_url"], said["context"]) == ("http://127.0.0.1:8111/v1", 32768)
+    assert (said["generator_url"], said["context"]) == ("http://127.0.0.1:8111/v1", 8192)
 
 
 def test_vllm_that_is_not_installed(run, tmp_path):
