@@ -3,9 +3,9 @@
     python -m benchmarks.extractive_fit
 
 A sentence's score is a weighted sum of its signals, fitted so that the sentences of the evidence
-get the largest share of exp(score) of all that were read (a softmax, weights kept small). Told is
-how it does on patients that it was not fitted on, then the weights fitted on all, and what each
-least share of what is asked for would answer and leave.
+get the largest share of exp(score) of all that were read (a softmax, weights kept small). Printed
+are the weights fitted on all; then, with weights fitted on the other patients, and on the other
+writer's questions, what each least of what must be told would answer and leave.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 from scipy.optimize import minimize
 
 from drehr_rag import EhrIndex, Patient, ward
 from drehr_rag.generators._signals import NAMES, Sentence, Signals, signals
+from drehr_rag.generators._telling import told
 from drehr_rag.generators._wanted import wanted
-from drehr_rag.generators.extractive import READS, sentences_of, told, top
+from drehr_rag.generators.extractive import READS, sentences_of, top
 from drehr_rag.notes.sentences import sentence_spans
 from drehr_rag.protocols import GenerationRequest
 from drehr_rag.qa import Settings
@@ -27,7 +29,7 @@ from drehr_rag.qa import Settings
 SMALL = 3.0
 """How much weights are kept small."""
 
-LEASTS = (0.3, 0.35, 0.4, 0.42, 0.45, 0.5, 0.6, 0.7)
+LEASTS = (0.4, 0.45, 0.48, 0.5, 0.52, 0.53, 0.54, 0.55, 0.56, 0.58, 0.6, 0.65)
 
 
 class _Listening:
@@ -43,9 +45,11 @@ class _Listening:
 @dataclass(frozen=True)
 class _Case:
     patient: str
+    writer: str
     answerable: bool
     sentences: Sequence[Sentence]
     known: Signals
+    told: float
     evidence: Any
 
 
@@ -63,8 +67,9 @@ def _cases() -> list[_Case]:
                 (place["note_id"], place["start"], place["end"]) for place in question["evidence"]
             ]
             hit = [_touches(one, listening.passages, texts, places) for one in sentences]
-            has = bool(places)
-            cases.append(_Case(question["patient_id"], has, sentences, known, np.array(hit)))
+            writer = "second" if question["question_id"].startswith("m2-") else "first"
+            case = (question["patient_id"], writer, bool(places), sentences, known)
+            cases.append(_Case(*case, told(question["question"], known, sentences), np.array(hit)))
     return cases
 
 
@@ -95,27 +100,44 @@ def _fitted(cases: Sequence[_Case], spread: Any) -> Any:
     return minimize(loss, np.zeros(len(NAMES)), jac=True, method="L-BFGS-B").x / spread
 
 
+def _quoted(cases: Sequence[_Case], spread: Any, by: str) -> list[list[int]]:
+    """What is quoted for each case with weights fitted on the groups that it is not of."""
+    fitted = {
+        group: _fitted([case for case in cases if getattr(case, by) != group], spread)
+        for group in {getattr(case, by) for case in cases}
+    }
+    return [
+        top(case.known, case.sentences, dict(zip(NAMES, fitted[getattr(case, by)], strict=True)))
+        for case in cases
+    ]
+
+
+def _table(cases: Sequence[_Case], quoted: Sequence[Sequence[int]], title: str) -> Table:
+    table = Table("least", "right", "wrong", "missed", "absent, left", title=title)
+    absent = sum(not case.answerable for case in cases)
+    for least in LEASTS:
+        answered = [n for n, case in enumerate(cases) if case.told >= least]
+        right = sum(bool(cases[n].evidence[quoted[n]].any()) for n in answered)
+        known = sum(cases[n].answerable for n in answered)
+        missed, left = len(cases) - absent - known, absent - (len(answered) - known)
+        counts = (right, known - right, missed, left)
+        wholes = (len(cases) - absent,) * 3 + (absent,)
+        cells = (f"{n} ({n / whole:.0%})" for n, whole in zip(counts, wholes, strict=True))
+        table.add_row(str(least), *cells)
+    return table
+
+
 def main() -> None:
     """Print what was found."""
     out, cases = Console(width=110), _cases()
     spread = np.concatenate([case.known.table for case in cases]).std(axis=0) + 1e-9
-    best: dict[int, list[int]] = {}
-    for patient in {case.patient for case in cases}:
-        others = _fitted([case for case in cases if case.patient != patient], spread)
-        weights = dict(zip(NAMES, others, strict=True))
-        for number, case in enumerate(cases):
-            if case.patient == patient:
-                best[number] = top(case.known, case.sentences, weights)
     out.print({n: round(float(w), 2) for n, w in zip(NAMES, _fitted(cases, spread), strict=True)})
-    for least in LEASTS:
-        answered = [n for n, case in enumerate(cases) if told(case.known) >= least]
-        right = sum(bool(cases[n].evidence[best[n]].any()) for n in answered)
-        known = sum(cases[n].answerable for n in answered)
-        out.print(
-            f"least {least}: right {right}, wrong {known - right}, answered though absent "
-            f"{len(answered) - known}, of {sum(case.answerable for case in cases)} answerable "
-            f"and {sum(not case.answerable for case in cases)} absent"
-        )
+    out.print(_table(cases, _quoted(cases, spread, "patient"), "fitted on the other patients"))
+    quoted = _quoted(cases, spread, "writer")
+    for writer in ("first", "second"):
+        some = [n for n, case in enumerate(cases) if case.writer == writer]
+        title = f"questions of the {writer} writer, fitted on the other's"
+        out.print(_table([cases[n] for n in some], [quoted[n] for n in some], title))
 
 
 if __name__ == "__main__":

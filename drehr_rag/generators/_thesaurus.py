@@ -1,19 +1,28 @@
-"""The names of one thing, and what is of a kind (`clinical_words.txt`)."""
+"""The names of one thing, and what is of a kind (`clinical_*.txt`)."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
-SAME, NARROWER, BROADER = 1.0, 0.7, 0.4
+from drehr_rag.generators._names import plain, stem
+
+FILES = ("clinical_words.txt", "clinical_conditions.txt", "clinical_doings.txt")
+ORDINARY = "ordinary_words.txt"
+
+Kind = Literal["thing", "deed", "asking", "ordinary", "unknown"]
+"""unknown: a rare word that is in no line, so perhaps a thing."""
+
+SAME, NARROWER, BROADER = 1.0, 0.7, 0.2
 """What finding another name, something of the kind, or the kind counts, beside 1 for the words
-asked for. By judgement, not fitted."""
+asked for. By judgement; the kind counted .4 until absent questions were answered by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thesaurus:
-    """Lines by name, names by line.
+    """Lines by name, names by line, as `plain` writes them.
 
     Attributes:
         names: Of each line, those of one thing.
@@ -21,7 +30,8 @@ class Thesaurus:
         heads: Lines whose thing bears a name.
         members: Lines that have a name under them.
         deeds: The first line that tells what is done, not what there is.
-        asking: Words of questions that say little.
+        asking: What questions are put with; says next to nothing.
+        ordinary: Words of everyday English.
     """
 
     names: tuple[tuple[str, ...], ...]
@@ -30,15 +40,19 @@ class Thesaurus:
     members: Mapping[str, tuple[int, ...]]
     deeds: int
     asking: frozenset[str]
+    ordinary: frozenset[str]
 
     def knows(self, name: str) -> bool:
         """Whether it is in a line."""
-        return name in self.heads or name in self.members
+        return name in self.heads or name in self.members or name in self.asking
 
-    def deed(self, name: str) -> bool:
-        """Whether it only tells what is done."""
-        lines = (*self.heads.get(name, ()), *self.members.get(name, ()))
-        return bool(lines) and min(lines) >= self.deeds
+    def kind(self, name: str) -> Kind:
+        """What it is known as."""
+        if name in self.asking:
+            return "asking"
+        if lines := (*self.heads.get(name, ()), *self.members.get(name, ())):
+            return "deed" if min(lines) >= self.deeds else "thing"
+        return "ordinary" if name in self.ordinary or name.isdigit() else "unknown"
 
     def ways(self, name: str) -> dict[str, float]:
         """What to look for where this is asked for, and what finding it counts."""
@@ -68,24 +82,31 @@ def _add(found: dict[str, float], names: Sequence[str], counts: float) -> None:
 @cache
 def thesaurus() -> Thesaurus:
     """That of the package, read once."""
-    text = files(__package__).joinpath("clinical_words.txt").read_text("utf-8")
     parts: dict[str, list[str]] = {"[things]": [], "[deeds]": [], "[asking]": []}
-    part = ""
-    for line in filter(None, map(str.strip, text.splitlines())):
-        if line in parts:
-            part = line
-        elif not line.startswith("#"):
-            parts[part].append(line)
+    for name in FILES:
+        part = "[things]"
+        for line in _lines(name):
+            if line in parts:
+                part = line
+            else:
+                parts[part].append(line)
     rows = [line.partition(">") for line in parts["[things]"] + parts["[deeds]"]]
     names = tuple(_split(left) for left, _, _ in rows)
     under = tuple(_split(right) for _, _, right in rows)
     asking = frozenset(word for line in parts["[asking]"] for word in _split(line))
     deeds = len(parts["[things]"])
-    return Thesaurus(names, under, _lines_by(names), _lines_by(under), deeds, asking)
+    ordinary = frozenset(stem(word) for line in _lines(ORDINARY) for word in line.split())
+    return Thesaurus(names, under, _lines_by(names), _lines_by(under), deeds, asking, ordinary)
+
+
+def _lines(name: str) -> Iterator[str]:
+    for line in files(__package__).joinpath(name).read_text("utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            yield line.strip()
 
 
 def _split(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    return tuple(dict.fromkeys(filter(None, map(plain, text.split(",")))))
 
 
 def _lines_by(rows: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:

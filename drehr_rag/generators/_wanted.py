@@ -1,19 +1,16 @@
-"""A question to the things that it asks for, each with the ways in which a note may put it."""
+"""A question to the things that it asks for, each with the names that a note may have for it."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import translate
 from functools import lru_cache
+from typing import Any
 
-from drehr_rag.generators._thesaurus import SAME, thesaurus
+import numpy as np
 
-LONGEST = 5
-"""Words of a name."""
-
-DEED, ASKING = 0.5, 0.25
-"""Weight of a word for what is done ("stopped"), or of how questions are put ("result"), beside 1
-for a thing. By judgement, not fitted."""
+from drehr_rag.generators._names import LONGEST, SHOUTED, names, stem, words
+from drehr_rag.generators._thesaurus import Kind, Thesaurus, thesaurus
 
 _STOP = frozenset(
     "a about after all also an and any are as at be because been before being but by can could did "
@@ -27,95 +24,93 @@ _STOP = frozenset(
 )
 """Words that ask for nothing."""
 
-_SHOUTED = frozenset("or us er pr ms k na ca st ob all pe ra hit ray mi as ed".split())
-"""Abbreviations that are words as well, or too short to be trusted but in capitals."""
-
-_MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
-
-_WORD = re.compile(r"[a-z0-9]+(?:[.'/&-][a-z0-9]+)*")
-_ENDINGS = ("ations", "ation", "ings", "ing", "ied", "ies", "ed", "es", "s")
-_BEFORE, _AFTER = r"(?<![^\W_])", r"(?![^\W_])"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One thing that a question asks for.
 
     Attributes:
-        name: In small letters.
-        weight: From 0 to 1: how much it says of what is asked for.
-        ways: What to look for in a note, and what finding it counts; the best first.
+        name: As `plain` writes it.
+        kind: What the thesaurus knows it as.
+        ways: Names to look for in a note, and what finding them counts, from 0 to 1.
+        stars: The same, for names with letters left open.
     """
 
     name: str = field(repr=False)
-    weight: float
-    ways: tuple[tuple[re.Pattern[str], float], ...] = field(repr=False)
-
-    def found(self, text: str) -> float:
-        """From 0, not there, to 1: there, in the question's words or by another name."""
-        return next((counts for way, counts in self.ways if way.search(text)), 0.0)
+    kind: Kind
+    ways: Mapping[str, float] = field(repr=False)
+    stars: tuple[tuple[re.Pattern[str], float], ...] = field(repr=False)
 
 
 def wanted(question: str) -> list[Wanted]:
     """What a question asks for, each once; the longest known names are one thing.
 
     >>> [one.name for one in wanted("Why was the water pill stopped?")]
-    ['water pill', 'stopped']
+    ['water pil', 'stop']
     """
-    return list({name: _wanted(name) for name in _names(question)}.values())
+    return list({name: _wanted(name) for name in _asked(question)}.values())
 
 
-def _names(question: str) -> Iterator[str]:
-    said = _WORD.findall(question.lower().replace("\u2019", "'").replace("'s", ""))
+def found(asked: Sequence[Wanted], texts: Sequence[str]) -> Any:
+    """How far each text has each thing, from 0 to 1: shape (texts, things)."""
+    sought = _sought(asked)
+    begun = {name.partition(" ")[0] for name in sought if " " in name}
+    table = np.zeros((len(texts), len(asked)))
+    for row, text in enumerate(texts):
+        for name in names(text, begun):
+            if name not in sought:
+                sought[name] = _open(asked, name)
+            for column, counts in sought[name]:
+                table[row, column] = max(table[row, column], counts)
+    return table
+
+
+def _sought(asked: Sequence[Wanted]) -> dict[str, list[tuple[int, float]]]:
+    """The things that each name speaks for, and what it counts."""
+    sought: dict[str, list[tuple[int, float]]] = {}
+    for column, one in enumerate(asked):
+        for name, counts in one.ways.items():
+            sought.setdefault(name, _open(asked, name)).append((column, counts))
+    return sought
+
+
+def _open(asked: Sequence[Wanted], name: str) -> list[tuple[int, float]]:
+    """The same, of a word that fits a name with letters left open."""
+    return [
+        (column, counts)
+        for column, one in enumerate(asked)
+        for star, counts in one.stars
+        if " " not in name and star.match(name)
+    ]
+
+
+def _asked(question: str) -> Iterator[str]:
+    said, known = words(question), thesaurus()
+    stems = [stem(word.lower()) for word in said]
     start = 0
     while start < len(said):
         for end in range(min(len(said), start + LONGEST), start, -1):
-            name = " ".join(said[start:end])
-            known = next((one for one in (name, _singular(name)) if thesaurus().knows(one)), None)
-            alone = end == start + 1
-            if alone and (name in _STOP or (len(name) == 1 and not known)):
+            name, alone = " ".join(stems[start:end]), end == start + 1
+            if alone and _nothing(said[start], known):
                 continue
-            if known or alone:
-                yield known or name
+            if alone or known.knows(name):
+                yield name
                 start = end - 1
                 break
         start += 1
 
 
+def _nothing(word: str, known: Thesaurus) -> bool:
+    """Whether a word asks for nothing by itself: "hit" is heparin's harm in capitals alone."""
+    small = word.lower()
+    if len(small) == 1:
+        return not known.knows(small)
+    return small in _STOP or (word in SHOUTED and word in known.ordinary)
+
+
 @lru_cache(maxsize=4096)
 def _wanted(name: str) -> Wanted:
     known = thesaurus()
-    by_counts: dict[float, list[str]] = defaultdict(list)
-    for way, counts in known.ways(name).items():
-        by_counts[counts].append(_pattern(way))
-    if name in _MONTHS:
-        number = _MONTHS.index(name) + 1
-        by_counts[SAME].append(rf"(?<![\d/])0?{number}/\d|-{number:02}(?:-|\b)")
-    ways = [(re.compile("|".join(some)), counts) for counts, some in by_counts.items()]
-    weight = ASKING if name in known.asking else DEED if known.deed(name) else 1.0
-    return Wanted(name, weight, tuple(sorted(ways, key=lambda way: -way[1])))
-
-
-def _pattern(name: str) -> str:
-    """Finds a name with its endings; what could be another word, in capitals alone."""
-    if name in _SHOUTED:
-        return _BEFORE + name.upper() + _AFTER
-    if name.isalpha() and len(name) > 4:
-        endings = "|".join((*_ENDINGS, "e", "y", "t", "d"))
-        return rf"(?i:{_BEFORE}{_stem(name)}(?:{endings})?{_AFTER})"
-    body = r"\w*".join(re.escape(part) for part in name.split("*")).replace(r"\ ", r"[\s-]+")
-    return rf"(?i:{_BEFORE}{body}s?{_AFTER})"
-
-
-def _singular(name: str) -> str:
-    return name[:-1] if len(name) > 3 and name[-1] == "s" and name[-2] not in "siu" else name
-
-
-def _stem(word: str) -> str:
-    """At least four letters stay."""
-    for ending in (*_ENDINGS, "e", "y"):
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word[: -len(ending)]
-    return word
+    ways = known.ways(name)
+    stars = [(re.compile(translate(way)), ways.pop(way)) for way in list(ways) if "*" in way]
+    return Wanted(name, known.kind(name), ways, tuple(stars))

@@ -121,6 +121,19 @@ class OpenAIGenerator:
         """The reply to each request, in their order, or why there is none; several at a time."""
         return self._background.call(self._all, requests)
 
+    def complete(self, prompt: str, *, max_tokens: int | None = None) -> Reply:
+        """How the model goes on from the prompt, which is sent without a chat's marks.
+
+        That it was cut is no error here: the reply's `finish` is then "length".
+
+        Raises:
+            GeneratorError: As of `generate`.
+        """
+        options = (
+            self._options if max_tokens is None else {**self._options, "max_tokens": max_tokens}
+        )
+        return self._background.call(self._client.complete, prompt, **options)
+
     async def agenerate(self, request: GenerationRequest) -> Reply:
         """As `generate`, in the caller's event loop; cancelling it ends the request.
 

@@ -44,21 +44,47 @@ Span = tuple[int, int]
 
 def instructions(text: str) -> list[Span]:
     """Where they stand, from left to right, none within another."""
-    sentences = sentence_spans(text)
-    cues = _cues([text[start:end] for start, end in sentences])
+    return instructions_in([text])[0]
+
+
+def instructions_in(texts: Sequence[str]) -> list[list[Span]]:
+    """As `instructions`, of each text; what stands in none of them is looked for once."""
+    sentences = [sentence_spans(text) for text in texts]
+    forms = [
+        [_forms(text[start:end]) for start, end in some]
+        for text, some in zip(texts, sentences, strict=True)
+    ]
+    wholes = ["\n".join(form for each in some for form in each) for some in forms]
+    alone, together = (rules.among("\n".join(wholes)) for rules in _rules())
+    found = []
+    for text, some, own, whole in zip(texts, sentences, forms, wholes, strict=True):
+        cues = _cues(
+            [text[start:end] for start, end in some],
+            own,
+            alone.possible(whole),
+            together.possible(whole),
+        )
+        found.append(_widened(text, _certain(some, cues)))
+    return found
+
+
+def _certain(sentences: Sequence[Span], cues: Sequence[tuple[bool, set[str]]]) -> list[Span]:
+    """Those that are instructions, alone or with what stands beside them."""
     found = []
     for place, ((start, end), (alone, together)) in enumerate(zip(sentences, cues, strict=True)):
         near = together | (cues[place + 1][1] if place + 1 < len(cues) else set())
         if alone or len(together) > 1 or (together and len(near) > 2):
             found.append((start, end))
-    return _widened(text, found)
+    return found
 
 
-def _cues(sentences: Sequence[str]) -> list[tuple[bool, set[str]]]:
+def _cues(
+    sentences: Sequence[str],
+    forms: Sequence[set[str]],
+    alone: Sequence[re.Pattern[str]],
+    together: Sequence[re.Pattern[str]],
+) -> list[tuple[bool, set[str]]]:
     """Of each sentence: whether it alone is an instruction, and what in it may be part of one."""
-    forms = [_forms(sentence) for sentence in sentences]
-    whole = "\n".join(form for some in forms for form in some)
-    alone, together = (rules.possible(whole) for rules in _rules())
     return [
         (
             _disguised(sentence) or any(one.search(form) for form in some for one in alone),

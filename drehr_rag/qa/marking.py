@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from drehr_rag.notes.assertion_cues import KINDS, Kind
 from drehr_rag.notes.assertions import Scope, scopes
+from drehr_rag.types import Mention
 
 Span = tuple[int, int]
 
@@ -26,19 +27,26 @@ LINE = 600
 """Characters of the line at most, or it would cost more tokens than the passage."""
 
 
-def marks(text: str, *, section: str | None = None, withheld: Sequence[Span] = ()) -> str:
+def marks(
+    text: str,
+    *,
+    section: str | None = None,
+    withheld: Sequence[Span] = (),
+    known: Sequence[Mention] = (),
+) -> str:
     """The line, or nothing if all that the passage mentions is there.
 
     Args:
         text: The passage's own words.
         section: The heading that it stands under, where the text does not show it.
         withheld: Stretches that the generator does not see.
+        known: What the note's annotator says of its mentions; rules give way to it.
 
     >>> marks("Denies fever or chest pain. Mother had gout.")
     'denied or absent: "fever or chest pain"; of relatives: "gout"'
     """
     phrases: dict[Kind, list[str]] = {kind: [] for kind in LABELS}
-    for scope in _outermost(scopes(text, section=section)):
+    for scope in _outermost(_agreed(scopes(text, section=section), known)):
         if any(_first(scope) < end and start < _last(scope) for start, end in withheld):
             continue
         phrase = _phrase(text, scope)
@@ -50,6 +58,24 @@ def marks(text: str, *, section: str | None = None, withheld: Sequence[Span] = (
         if fitting := list(_fitting(phrases[kind], room - len(label))):
             parts.append(f"{label}: {', '.join(fitting)}")
     return "; ".join(parts)
+
+
+def _agreed(found: Sequence[Scope], known: Sequence[Mention]) -> list[Scope]:
+    """Without scopes of what is known to be there, and with what else is known."""
+    kept = [
+        scope
+        for scope in found
+        if not any(
+            one.status == "present" and scope.start < one.end and one.start < scope.end
+            for one in known
+        )
+    ]
+    said = [
+        Scope(one.status, (one.start, one.start), one.start, one.end)
+        for one in known
+        if one.status != "present"
+    ]
+    return sorted([*kept, *said], key=lambda scope: scope.start)
 
 
 def _first(scope: Scope) -> int:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from drehr_rag.qa.folding import plain
-from drehr_rag.qa.instructions import instructions
+from drehr_rag.qa.instructions import instructions_in
 from drehr_rag.qa.marking import marks
-from drehr_rag.types import Chunk, Hit
+from drehr_rag.types import Chunk, Hit, Mention
 
 WITHHELD = "[withheld: an instruction to software, not documentation]"
 """Stands in a passage for what `instructions.py` found."""
@@ -119,7 +119,12 @@ def _merged(hits: Sequence[Hit]) -> list[Passage]:
         first, *others = touching
         first += [hit, *(one for group in others for one in group)]
         groups = [group for group in groups if not any(group is other for other in others)]
-    return [_one(group) for group in groups]
+    passages = [_one(group) for group in groups]
+    withheld = instructions_in([passage.chunk.source for passage in passages])
+    return [
+        replace(passage, withheld=tuple(spans)) if spans else passage
+        for passage, spans in zip(passages, withheld, strict=True)
+    ]
 
 
 def _touch(a: Hit, b: Hit) -> bool:
@@ -129,21 +134,26 @@ def _touch(a: Hit, b: Hit) -> bool:
 
 
 def _one(group: Sequence[Hit]) -> Passage:
+    """The hits' words as those of the best of them."""
     parts = sorted((hit.chunk for hit in group), key=lambda chunk: (chunk.start, chunk.end))
+    best = group[0]
+    if len(parts) == 1:
+        return Passage(best, tuple(parts))
     source, end = parts[0].source, parts[0].end
     for part in parts[1:]:
         if part.end > end:
             source += part.source[end - part.start :]
             end = part.end
-    best = group[0]
+    mentions = tuple(sorted({one for part in parts for one in part.mentions}))
     whole = replace(best.chunk, start=parts[0].start, end=end, text=source, source=source)
-    chunk = whole if len(parts) > 1 else best.chunk
-    return Passage(replace(best, chunk=chunk), tuple(parts), tuple(instructions(source)))
+    whole = replace(whole, mentions=mentions)
+    return Passage(replace(best, chunk=whole), tuple(parts))
 
 
 def _marked(passage: Passage) -> Passage:
-    section = passage.parts[0].section
-    line = marks(passage.chunk.source, section=section, withheld=passage.withheld)
+    section, own = passage.parts[0].section, passage.chunk
+    known = [Mention(m.start - own.start, m.end - own.start, m.status) for m in own.mentions]
+    line = marks(own.source, section=section, withheld=passage.withheld, known=known)
     return replace(passage, marks=line)
 
 

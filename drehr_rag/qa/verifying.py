@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from drehr_rag.notes.assertions import assertion_of
+from drehr_rag.notes.told import told
 from drehr_rag.qa.citing import quoted
 from drehr_rag.qa.claims import Claim
 from drehr_rag.qa.folding import fold
@@ -73,8 +73,8 @@ def _citation(quote: str, passage: Passage) -> Citation | None:
         return None
     own, first = passage.chunk, passage.chunk.start
     heading = passage.parts[0].section
-    said = assertion_of(own.source, found.start - first, found.end - first, section=heading)
-    return _placed(replace(found, assertion=said.status), passage)
+    (status,) = told(own, [(found.start - first, found.end - first)], section=heading)
+    return _placed(replace(found, assertion=status), passage)
 
 
 def _widened(citation: Citation, passage: Passage) -> Citation:

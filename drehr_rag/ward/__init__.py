@@ -41,11 +41,27 @@ def questions(split: Split | None = None) -> list[dict[str, Any]]:
     return _of_split("questions.jsonl", split)
 
 
+def fresh(writer: Literal[1, 2] = 1) -> list[dict[str, Any]]:
+    """More frozen questions, as `questions` has them: 52 of split `fresh`, 100 of `fresh2`.
+
+    Written later than the others, each by somebody who saw only the notes. The second told of each
+    absent one whether it is `wily`: what it asks about is named in the notes, but not told.
+
+    Raises:
+        UnknownName: There is no such writer.
+    """
+    names = {1: "fresh.jsonl", 2: "fresh2.jsonl"}
+    if writer not in names:
+        raise UnknownName(f"the ward has no fresh questions by writer {writer!r}: 1 or 2")
+    return list(_rows(names[writer]))
+
+
 def practice() -> list[dict[str, Any]]:
     """More questions to choose on, as `questions` has them, of split `practice`.
 
-    Written by somebody who had read the dev questions, and who then wrote what answers them
-    without a language model.
+    Those of ids `m-` were written by somebody who had read the dev questions, and who then wrote
+    what first answered them without a language model. Those of ids `m2-` were written later, by
+    somebody who had seen the notes alone: no question, no code, no thesaurus.
     """
     return list(_rows("practice.jsonl"))
 

@@ -1,42 +1,35 @@
 """The ward's frozen questions, answered by quoting: no fewer right than when they were first asked.
 
-The goals of 70 % right and at most 20 % missed were not reached: floors are what was, and 90 % of
-the absent, which was (docs/measurements.md).
+The goal of 70 % right was reached; of the old half 21 % were missed (goal 20), of all absent ones
+74 % left unanswered (goal 90): floors are what was, less one or two (docs/measurements.md).
 """
 
 from collections import Counter
 
 import pytest
 
-from benchmarks.ward_answers import verdict
+from benchmarks.ward_answers import questions, verdict
 from drehr_rag import EhrIndex, Patient, ward
 
-RIGHT, MISSED = 10, 20
-"""Of the 34 answerable."""
-ABSTAINED = 0.9
-"""Share of the 6 absent."""
+FLOORS = {"frozen": (24, 8, 5), "fresh": (29, 7, 10), "fresh2": (45, 7, 25)}
+"""Right and missed of the 34, 40 and 60 answerable, unanswered of the 6, 12 and 40 absent."""
+SETS = ["frozen", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fresh", "fresh2"))]
 
 
 @pytest.fixture(scope="module")
-def verdicts():
+def index():
     with EhrIndex.open(":memory:", encoder="offline") as index:
         index.add(ward.notes())
-        return Counter(
-            verdict(
-                question, index.ask(question["question"], scope=Patient(question["patient_id"]))
-            )
-            for question in ward.questions("frozen")
-        )
+        yield index
 
 
-def test_evidence_is_cited_for_as_many_answerable_questions(verdicts):
-    assert verdicts["right"] >= RIGHT
-
-
-def test_unanswerable_questions_are_left_unanswered(verdicts):
-    absent = sum(not question["evidence"] for question in ward.questions("frozen"))
-    assert verdicts["abstained"] >= ABSTAINED * absent
-
-
-def test_no_more_answerable_questions_are_left_unanswered(verdicts):
-    assert verdicts["missed"] <= MISSED
+@pytest.mark.parametrize("name", SETS)
+def test_floors(index, name):
+    verdicts = Counter(
+        verdict(question, index.ask(question["question"], scope=Patient(question["patient_id"])))
+        for question in questions(name)
+    )
+    right, missed, abstained = FLOORS[name]
+    assert verdicts["right"] >= right
+    assert verdicts["missed"] <= missed
+    assert verdicts["abstained"] >= abstained

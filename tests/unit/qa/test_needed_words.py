@@ -64,3 +64,10 @@ def test_only_what_has_its_words_is_possible_and_what_needs_none():
     rules = Rules.of([r"\d+", "ab+", "cd"])
     assert [one.pattern for one in rules.possible("xyz")] == [r"\d+"]
     assert [one.pattern for one in rules.possible("xcdyaz")] == [r"\d+", "ab+", "cd"]
+
+
+def test_of_the_words_of_a_whole_text_a_part_has_some():
+    rules = Rules.of([r"\d+", "ab+", "cd"])
+    some = rules.among("x ab y")
+    assert set(some.needing) == {"a"} and some.patterns == rules.patterns
+    assert some.possible("ab y") == rules.possible("ab y") != some.possible("y")

@@ -13,7 +13,7 @@ import pytest
 
 from drehr_rag.errors import GeneratorError
 from drehr_rag.qa.answering import answer
-from drehr_rag.qa.instructions import instructions
+from drehr_rag.qa.instructions import instructions, instructions_in
 from drehr_rag.types import Answer, Chunk, Hit
 
 FOLDER = Path(__file__).parents[2] / "redteam"
@@ -112,3 +112,9 @@ def test_what_only_sounds_like_an_instruction_stays_citable(case):
     start = case["text"].index(case["genuine_quote"])
     end = start + len(case["genuine_quote"])
     assert not any(a < end and start < b for a, b in instructions(case["text"]))
+
+
+def test_texts_that_are_read_together_are_read_as_each_alone():
+    texts = [case["text"] for case in [*INJECTED, *BENIGN]]
+    assert instructions_in(texts) == [instructions(text) for text in texts]
+    assert instructions_in([]) == []
