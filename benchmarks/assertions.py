@@ -1,17 +1,20 @@
 """How well rules tell what a note denies, what is past and what a relative had.
 
-    python -m benchmarks.assertions [--markdown docs/measurements.md]
+    python -m benchmarks.assertions [--medspacy ENV/bin/python] [--markdown docs/measurements.md]
 
 Labels: the 2,376 sentences of chapmanbe/negex (Apache-2.0), a concept marked in each. The split was
 written down before any rule was: the SHA-256 of the sentence in small letters, white space folded;
 an even first byte is `dev`, an odd one `report`. Not of concept and sentence together: then one
 sentence with another concept marked would stand on both sides. Rules were chosen on `dev` alone.
+medSpaCy lives in an environment of its own (docs/retrieval.md), whose python reads the same ones.
 """
 
 import argparse
 import gzip
 import hashlib
+import json
 import re
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +47,9 @@ class Labelled:
         return not re.search(r"\w", self.text[: self.start] + self.text[self.end :])
 
 
+Judge = Callable[[Labelled], Sequence[str]]
+"""What is said of a sentence's mention."""
+
 ASKED: dict[str, tuple[str, Callable[[Labelled], bool]]] = {
     "negation: Negated": ("negated", lambda row: row.negation == "Negated"),
     "temporality: Historical": ("historical", lambda row: row.temporality == "Historical"),
@@ -60,9 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.assertions", description=__doc__)
     parser.add_argument("--markdown", type=Path, help="write the table into this page")
+    parser.add_argument("--medspacy", help="python of an environment with medSpaCy")
     options = parser.parse_args(arguments)
     stamp = machine.describe(MODULE)
-    table = measure(data_folder())
+    table = measure(data_folder(), medspacy=options.medspacy)
     table.show(Console(width=120))
     if options.markdown:
         lines = (f"{stamp['date']}: `{stamp['command']}`", stamp["machine"], stamp["versions"])
@@ -71,39 +78,70 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_block(options.markdown, "assertions", text, by=MODULE)
 
 
-def measure(data: Path) -> Table:
-    """Both halves, label by label."""
+def measure(data: Path, medspacy: str | None = None) -> Table:
+    """Both halves, label by label; by medSpaCy too, if it can be had."""
     halves, left = labelled(data)
+    judges = {"rules": by_rules}
+    if medspacy:
+        judges["medSpaCy"], version = by_medspacy(medspacy, [*halves["dev"], *halves["report"]])
     table = Table(
         "Labelled sentences of chapmanbe/negex",
-        ["label", "half", "sentences", "labelled", "precision", "recall", "F1"],
+        ["label", "half", "by", "sentences", "labelled", "precision", "recall", "F1"],
         note=f"Halves: {MODULE}. {left} sentences are left out: the marked concept goes on in the "
         "next one. Context: without the sentences that hold the concept and nothing else. The "
         "labels call social history and allergies historical; these rules do not, on purpose. "
         "No rule was chosen on `report`, but about 30 rows of the whole file were seen with their "
-        "labels while its columns were read. `possible` has no labels here.",
-        left=2,
+        "labels while its columns were read. `possible` has no labels here."
+        + (f" medSpaCy: {version}, its packaged ConText rules and sections." if medspacy else ""),
+        left=3,
     )
     for label in ASKED:
         for half in HALVES:
-            _row(table, label, half, label, halves[half])
+            for by, judge in judges.items():
+                _row(table, label, half, by, halves[half], counts(label, halves[half], judge))
             if label == "temporality: Historical":
                 rows = [row for row in halves[half] if not row.bare]
-                _row(table, f"{label}, with context", half, label, rows)
+                for by, judge in judges.items():
+                    name = f"{label}, with context"
+                    _row(table, name, half, by, rows, counts(label, rows, judge))
     return table
 
 
-def _row(table: Table, name: str, half: str, label: str, rows: Sequence[Labelled]) -> None:
-    right, said, wanted = counts(label, rows)
+def _row(
+    table: Table,
+    name: str,
+    half: str,
+    by: str,
+    rows: Sequence[Labelled],
+    counted: tuple[int, int, int],
+) -> None:
+    right, said, wanted = counted
     precision, recall = right / max(1, said), right / max(1, wanted)
     f1 = 2 * right / max(1, said + wanted)
-    table.add(name, half, len(rows), wanted, precision, recall, f1)
+    table.add(name, half, by, len(rows), wanted, precision, recall, f1)
 
 
-def counts(label: str, rows: Sequence[Labelled]) -> tuple[int, int, int]:
+def by_rules(row: Labelled) -> Sequence[str]:
+    """All that our rules say of a sentence's mention."""
+    return assertion_of(row.text, row.start, row.end).said
+
+
+def by_medspacy(python: str, rows: Sequence[Labelled]) -> tuple[Judge, str]:
+    """What medSpaCy says of each of the sentences, and its version."""
+    asked = "".join(json.dumps([row.text, row.start, row.end]) + "\n" for row in rows)
+    done = subprocess.run(
+        [python, "-m", "benchmarks.medspacy_says"],
+        input=asked, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    version, *said = done.stdout.splitlines()
+    known = {row: json.loads(line) for row, line in zip(rows, said, strict=True)}
+    return known.__getitem__, version
+
+
+def counts(label: str, rows: Sequence[Labelled], judge: Judge = by_rules) -> tuple[int, int, int]:
     """Said and labelled, said, labelled."""
     kind, has = ASKED[label]
-    said = [kind in assertion_of(row.text, row.start, row.end).said for row in rows]
+    said = [kind in judge(row) for row in rows]
     wanted = [has(row) for row in rows]
     return sum(a and b for a, b in zip(said, wanted, strict=True)), sum(said), sum(wanted)
 

@@ -1,7 +1,8 @@
 """Chunks that only deny what is looked for: where they stand, and what sinking them costs.
 
     python -m benchmarks.training_sets WORK/devset
-    python -m benchmarks.denials WORK [--only mtsamples_select] [--markdown docs/measurements.md]
+    python -m benchmarks.denials WORK [--only mtsamples_select [--mode packaged]]
+    python -m benchmarks.denials WORK --markdown docs/measurements.md
     python -m benchmarks.denials WORK --time mtsamples_select
 
 Labels: `qrels_negated.tsv.gz` of MTSamples, pairs in which other rules than ours found the concept
@@ -39,7 +40,9 @@ from drehr_rag.retrievers.hybrid import DEPTH
 from drehr_rag.stores._where import NO_FILTERS
 
 MODULE = "benchmarks.denials"
-MODES = ("hybrid", "expanded")
+MODES = ("hybrid", "expanded", "packaged")
+"""Expanded by all shared terminologies, and by what comes with the package."""
+
 FACTORS = (1.0, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.01)
 PAGE = 40
 TIMED = 100
@@ -58,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("work", type=Path, help="a folder; its sets lie in devset")
     parser.add_argument("--only", choices=CHOOSING + REPORTING, help="measure this set, no tables")
+    parser.add_argument("--mode", choices=MODES, help="with --only: this mode alone")
     parser.add_argument("--time", choices=CHOOSING + REPORTING, help="time this set, no more")
     parser.add_argument("--markdown", type=Path, help="write the tables into this page")
     options = parser.parse_args(arguments)
@@ -67,10 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stamp, file = machine.describe(MODULE), options.work / "denials.json"
     held: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     for name in (options.only,) if options.only else CHOOSING + REPORTING:
-        if name not in held:
-            held[name] = measure(options.work, name)
+        left = [mode for mode in MODES if mode not in held.get(name, {})]
+        if left := [mode for mode in left if options.mode in (None, mode)]:
+            held.setdefault(name, {}).update(measure(options.work, name, left))
             file.write_text(json.dumps(held))
-            print(f"{name}: measured", flush=True)
+            print(f"{name}, {', '.join(left)}: measured", flush=True)
     if options.only:
         return
     tables = [_choosing(held), _reported(held), _rules(held)]
@@ -84,13 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_block(options.markdown, "denials", text, by=MODULE)
 
 
-def measure(work: Path, name: str) -> dict[str, Any]:
-    """Both modes on one set, by factor."""
+def measure(work: Path, name: str, modes: Sequence[str] = MODES) -> dict[str, Any]:
+    """Modes on one set, by factor."""
     devset = load(work, name)
     denied: Denied = {}
     for query, chunk in read_set(work / "devset" / name).negated:
         denied.setdefault(query, set()).add(chunk)
-    with _retrievers(work, devset, quick=True) as retrievers:
+    with _retrievers(work, devset, modes, quick=True) as retrievers:
         return {
             mode: _by_factor(devset, denied, _found(devset, retriever, _file(work, name, mode)))
             for mode, retriever in retrievers.items()
@@ -102,23 +107,28 @@ def _file(work: Path, name: str, mode: str) -> Path:
 
 
 @contextmanager
-def _retrievers(work: Path, devset: Devset, *, quick: bool) -> Iterator[dict[str, Retriever]]:
+def _retrievers(
+    work: Path, devset: Devset, modes: Sequence[str] = MODES, *, quick: bool
+) -> Iterator[dict[str, Retriever]]:
     """One of each mode, over a store that is asked once for a thing if quick."""
-    encoder, data = load_encoder("offline"), data_folder()
-    expansion: dict[str, Any] = {
-        "graph": graph_of("whole", work),
-        "abbreviations": Inventory(data / "abbrev" / one for one in INVENTORIES),
-    }
+    encoder = load_encoder("offline")
     with (
         TemporaryDirectory(dir=work) as folder,
         make_store(devset, encoder, Path(folder) / "store", work / "vectors") as store,
     ):
         known = Known(encoder, list(dict.fromkeys(devset.queries.values())))
         parts: dict[str, Any] = {"encoder": known, "store": Remembering(store) if quick else store}
-        yield {
-            mode: load_retriever(mode, **parts, **(expansion if mode == "expanded" else {}))
-            for mode in MODES
-        }
+        yield {mode: _retriever(mode, parts, work) for mode in modes}
+
+
+def _retriever(mode: str, parts: Mapping[str, Any], work: Path) -> Retriever:
+    if mode == "hybrid":
+        return load_retriever("hybrid", **parts)
+    if mode == "packaged":
+        return load_retriever("expanded", **parts)
+    counted = Inventory(data_folder() / "abbrev" / one for one in INVENTORIES)
+    whole = {"graph": graph_of("whole", work), "abbreviations": counted}
+    return load_retriever("expanded", **parts, **whole)
 
 
 def _found(devset: Devset, retriever: Retriever, file: Path) -> Found:
@@ -197,6 +207,8 @@ def _choosing(held: Mapping[str, Any]) -> Table:
     for mode in MODES:
         for factor in map(str, FACTORS):
             some = [held.get(name, {}).get(mode, {}).get(factor) for name in CHOOSING]
+            if not any(some):
+                continue
             cells = [f"{_mean(one[str(NDCG)]):.4f}" if one else None for one in some]
             told = [sum(one[what] for one in some if one) for what in ("above", "top")]
             table.add(mode, factor, *cells, *told)

@@ -22,7 +22,8 @@ from drehr_rag.kg._files import new_folder, seal
 from drehr_rag.kg._spool import Spool
 from drehr_rag.kg._write import write
 from drehr_rag.kg.packaged import FOLDER, INVENTORIES
-from drehr_rag.retrievers._terms import LONGEST, natural, words
+from drehr_rag.notes.folding import words
+from drehr_rag.retrievers._terms import LONGEST, natural
 
 CC0, CC_BY_4, PUBLIC = "CC0-1.0", "CC-BY-4.0", "public domain"
 
@@ -44,6 +45,12 @@ SOURCES = {
     "mondo_exactmatch_ncit.sssom.tsv.gz": CC_BY_4,
 }
 """Files of the shared data's folder `kg`, in order of authority, with their licences."""
+
+LEXICONS = Path(__file__).parent / "lexicons"
+OWN = {"said.lexicon.txt": CC0, "drugs.lexicon.txt": CC0}
+"""Written for this package from common knowledge, by writers who had seen no notes, no queries and
+no terminology: how narratives say symptoms, findings and events; brands and classes of drugs.
+"""
 
 OPTIONS = {"icd9cm_descriptions.csv.gz": {"encoding": "cp1252"}}
 
@@ -70,10 +77,13 @@ def build(data: Path, target: Path) -> dict[str, Any]:
     target.mkdir(parents=True, exist_ok=True)
     _abbreviations(data / "abbrev", target / "abbreviations")
     with TemporaryDirectory() as work:
-        sources = [_source(data / "kg" / name, Path(work)) for name in SOURCES]
+        files = [data / "kg" / name for name in SOURCES]
+        own = [LEXICONS / name for name in OWN]
+        sources = [_source(file, Path(work)) for file in files]
+        sources += [Source(file, options={"licence": OWN[file.name]}) for file in own]
         whole = build_graph(Path(work) / "whole", sources)
-        told = zip(SOURCES, whole.manifest["sources"], strict=True)
-        facts = [{**fact, **_file(data / "kg" / name)} for name, fact in told]
+        told = zip([*files, *own], whole.manifest["sources"], strict=True)
+        facts = [{**fact, **_file(file)} for file, fact in told]
         return _slim(whole, target / "graph", facts)
 
 

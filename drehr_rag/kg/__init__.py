@@ -7,5 +7,15 @@ from drehr_rag.kg._records import Mention, Record, Unread
 from drehr_rag.kg.build import Source, build_graph
 from drehr_rag.kg.graph import StoredGraph
 from drehr_rag.kg.matcher import Matcher
+from drehr_rag.kg.nearest import NearestTerms
 
-__all__ = ["Matcher", "Mention", "Record", "Source", "StoredGraph", "Unread", "build_graph"]
+__all__ = [
+    "Matcher",
+    "Mention",
+    "NearestTerms",
+    "Record",
+    "Source",
+    "StoredGraph",
+    "Unread",
+    "build_graph",
+]

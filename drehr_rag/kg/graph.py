@@ -70,6 +70,10 @@ class StoredGraph:
         """Ids of the concepts that bear term `number`."""
         return [self._ids.text(concept) for concept in self._term_concepts.row(number)]
 
+    def term(self, number: int) -> str:
+        """Term `number`, as it is written."""
+        return self._terms.text(number)
+
     def term_number(self, term: str) -> int | None:
         """The number of a term, if it is in the graph."""
         key = key_of(term)

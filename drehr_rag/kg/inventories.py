@@ -15,6 +15,7 @@ from pathlib import Path
 from drehr_rag.errors import GraphError
 from drehr_rag.kg._keys import key_of
 from drehr_rag.kg.loaders._open import reading
+from drehr_rag.kg.senses import Senses
 
 NONE = "not an abbreviation"
 """What Vanderbilt's lists call a use of the letters as a plain word."""
@@ -45,14 +46,18 @@ class Inventory:
 
     Where several files know an abbreviation, shares are those of the first that counted; the
     others' senses are added without.
+
+    Attributes:
+        told: Those that are told apart by what stands around them, if any.
     """
 
-    def __init__(self, files: Iterable[Path]) -> None:
+    def __init__(self, files: Iterable[Path], told: Senses | None = None) -> None:
         """Read files, the most trusted first.
 
         Raises:
             GraphError: One is missing or of no known form.
         """
+        self.told = told
         self._senses: dict[str, dict[str, Sense]] = {}
         self._surfaces: dict[str, str] = {}
         for file in files:

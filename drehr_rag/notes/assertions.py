@@ -10,15 +10,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from drehr_rag.errors import BadArgument
 from drehr_rag.notes.assertion_cues import KINDS, Cue, Found, Kind, cues
 from drehr_rag.notes.sections import USUAL, canonical, split_sections
 from drehr_rag.notes.sentences import sentence_spans
-from drehr_rag.types import Section
-
-Status = Literal["present", Kind]
+from drehr_rag.types import Section, Status
 
 Span = tuple[int, int]
 

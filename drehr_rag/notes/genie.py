@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from drehr_rag.notes.assertions import Span, Status
+from drehr_rag.notes.assertions import Span
+from drehr_rag.types import Status
 
 PROMPT = "Human:\n{note}\n\n Assistant:"
 """As its authors prompt it; a plain completion, without a chat's marks."""
@@ -41,9 +42,9 @@ MOST = 5_000
 
 
 class Completing(Protocol):
-    """A client of a language model: `drehr_rag.generators`' own is one."""
+    """A language model: `load_generator("openai", …)` is one."""
 
-    async def complete(self, prompt: str, *, max_tokens: int) -> Any:
+    def complete(self, prompt: str, *, max_tokens: int) -> Any:
         """A reply with its `text`, and why it ended in `finish`."""
         ...
 
@@ -78,20 +79,18 @@ class Structured:
     lost: Mapping[str, int] = field(default_factory=dict)
 
 
-async def structured_by(
-    client: Completing, note: str, *, max_tokens: int = MAX_TOKENS
-) -> Structured:
+def structured_by(client: Completing, note: str, *, max_tokens: int = MAX_TOKENS) -> Structured:
     """Ask GENIE for a note's mentions.
 
     Args:
-        client: Of the server that serves it.
+        client: Of the server that serves it; from any thread.
         note: The raw text.
         max_tokens: Longest reply.
 
     Raises:
         GeneratorError: The server gave no reply.
     """
-    reply = await client.complete(PROMPT.format(note=note), max_tokens=max_tokens)
+    reply = client.complete(PROMPT.format(note=note), max_tokens=max_tokens)
     return structured(note, reply.text, cut=reply.finish == "length")
 
 

@@ -27,6 +27,8 @@ def reading(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
             yield file
     except FileNotFoundError:
         raise GraphError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise GraphError(f"{path} is a folder: name the file in it") from None
     except UnicodeDecodeError as problem:
         raise GraphError(
             f"{path} is not {problem.encoding}: convert it to UTF-8, "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drehr_rag.kg.graph import StoredGraph
 from drehr_rag.kg.inventories import Inventory
+from drehr_rag.kg.senses import Senses
 
 NAME = "packaged"
 """What it is called where a graph's folder may be given."""
@@ -22,6 +23,9 @@ INVENTORIES = (
 )
 """The most trusted first: those that counted senses in notes, then one that did not."""
 
+SENSES = FOLDER / "abbreviations" / "senses.tsv"
+"""What tells the senses of ambiguous ones apart, made by `python -m benchmarks.senses make`."""
+
 
 def packaged_graph() -> StoredGraph:
     """Diseases, symptoms, drugs and procedures, mapped where they are installed.
@@ -33,4 +37,5 @@ def packaged_graph() -> StoredGraph:
 
 def packaged_inventory() -> Inventory:
     """Abbreviations of clinical notes, with the shares of their senses."""
-    return Inventory(FOLDER / "abbreviations" / name for name in INVENTORIES)
+    files = (FOLDER / "abbreviations" / name for name in INVENTORIES)
+    return Inventory(files, Senses(SENSES))

@@ -1,11 +1,12 @@
 """Make a chunk of a stretch of a note, with an id that follows from what it is made of."""
 
 import json
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from drehr_rag.types import Chunk, Note
+from drehr_rag.types import Chunk, Mention, Note
 
 
 def make_chunk(
@@ -38,4 +39,12 @@ def make_chunk(
         section=section,
         written_at=note.written_at,
         metadata=note.metadata,
+        mentions=_within(note.mentions, start, end) if note.mentions else (),
     )
+
+
+def _within(mentions: Sequence[Mention], start: int, end: int) -> tuple[Mention, ...]:
+    """Those that lie wholly in a stretch; they stand in order."""
+    first = bisect_left(mentions, start, key=lambda one: one.start)
+    last = bisect_left(mentions, end, key=lambda one: one.start)
+    return tuple(one for one in mentions[first:last] if one.end <= end)

@@ -270,6 +270,8 @@ def test_one_spelling_for_ids(text, prefix, is_):
 def test_what_is_no_source(tmp_path):
     with pytest.raises(GraphError, match="there is no file"):
         records(tmp_path / "no.obo")
+    with pytest.raises(GraphError, match="is a folder: name the file in it"):
+        records(tmp_path, "lexicon")
     put(tmp_path, a__pdf="%PDF", b__obo="[Term\nid", c__json='{"graphs": 1}')
     with pytest.raises(UnknownName, match="cannot tell the format"):
         records(tmp_path / "a.pdf")
@@ -314,3 +316,29 @@ def test_shared_sources_join(shared_data, tmp_path):
     assert vessels in graph.hypernyms("MESH:D006973", depth=None)
     assert graph.hypernyms("ICD9:401.1") == ["CCS:98"]
     assert isinstance(StoredGraph(graph.folder), StoredGraph)
+
+
+LEXICON = """# by hand
+heart attack, myocardial infarction, MI  # and more
+beta blocker,  beta-blocker > metoprolol, Lopressor, atenolol
+metoprolol, Lopressor
+> nothing above it
+beta blocker > beta blocker, sotalol
+drug > beta blocker > metoprolol
+drug >
+"""
+
+
+def test_a_lexicon_tells_what_is_the_same_and_what_is_narrower(tmp_path):
+    file = tmp_path / "own.lexicon.txt"
+    file.write_text(LEXICON)
+    assert recognise(file) == "lexicon"
+    graph = build_graph(tmp_path / "kg", [f"{file}?prefix=OWN"])
+    assert graph.concepts("MI") == graph.concepts("heart attack") == ["OWN:heart attack"]
+    assert graph.synonyms("OWN:heart attack") == ["heart attack", "myocardial infarction", "MI"]
+    [metoprolol] = graph.concepts("lopressor")  # the drug's own line tells its names
+    assert metoprolol == "OWN:metoprolol"
+    narrower = {"OWN:metoprolol", "OWN:atenolol", "OWN:sotalol"}
+    assert set(graph.hyponyms("OWN:beta blocker")) == narrower
+    assert graph.manifest["sources"][0]["unread"] == 3
+    assert "line 5" in (tmp_path / "kg" / "unread.jsonl").read_text()

@@ -1,6 +1,5 @@
 """GENIE's replies: read, mended or set aside, and counted; asked for on a server that fails."""
 
-import asyncio
 import json
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drehr_rag.errors import GeneratorError
-from drehr_rag.generators._chat_client import ChatClient
+from drehr_rag.generators import load_generator
 from drehr_rag.notes.genie import PROMPT, structured, structured_by
 
 NOTE = (
@@ -101,14 +100,14 @@ def test_whatever_is_said_places_lie_in_the_note(note, phrases, cut):
     assert len(found.mentions) + sum(found.lost.values()) <= len(given_) + len(phrases) + 2
 
 
-async def asked(server, **options):
-    async with ChatClient(server.url, retries=1, timeout=5, **options) as client:
-        return await structured_by(client, NOTE, max_tokens=77)
+def asked(server):
+    with load_generator("openai", url=server.url, retries=1, timeout=5) as client:
+        return structured_by(client, NOTE, max_tokens=77)
 
 
 def test_a_server_is_asked_as_genies_authors_ask():
     with chat_server(lambda *_: json.dumps(WHOLE)) as server:
-        found = asyncio.run(asked(server))
+        found = asked(server)
     assert len(found.mentions) == 5
     assert server.prompts == [PROMPT.format(note=NOTE)]
     assert server.prompts[0].startswith("Human:\nDenies") and server.prompts[0].endswith(
@@ -121,7 +120,7 @@ def test_a_cut_reply_is_read_as_far_as_it_goes():
     text = json.dumps(WHOLE)[:100]
     choice = {"choices": [{"text": text, "finish_reason": "length"}]}
     with chat_server(lambda *_: json.dumps(choice).encode()) as server:
-        found = asyncio.run(asked(server))
+        found = asked(server)
     assert said(found) == [("chest pain", "negated")]
     assert found.lost == {"cut": 1, "not readable": 1}
 
@@ -129,11 +128,11 @@ def test_a_cut_reply_is_read_as_far_as_it_goes():
 @pytest.mark.parametrize("fault", [500, 401, None, b"no json"])
 def test_a_server_that_fails_is_an_error_without_the_note(fault):
     with chat_server(lambda *_: fault) as server, pytest.raises(GeneratorError) as caught:
-        asyncio.run(asked(server))
+        asked(server)
     assert "chest" not in f"{caught.value!r}"
 
 
 def test_one_that_fails_once_is_asked_again():
     with chat_server(lambda _, number: 503 if number == 1 else json.dumps(WHOLE)) as server:
-        found = asyncio.run(asked(server))
+        found = asked(server)
     assert (len(found.mentions), len(server.prompts)) == (5, 2)
