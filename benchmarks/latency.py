@@ -15,7 +15,7 @@ from drehr_rag.protocols import Encoder
 from drehr_rag.stores._scoped import EXACT_BELOW
 from drehr_rag.types import Mode, Scope
 
-MODES: tuple[Mode, ...] = ("lexical", "dense", "hybrid")
+MODES: tuple[Mode, ...] = ("lexical", "dense", "hybrid", "expanded")
 COHORT = 100
 WARM_UP = 20
 MANY = 10

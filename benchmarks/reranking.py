@@ -1,15 +1,18 @@
 """What late interaction adds to a search, by match type, and how its depth and share were chosen.
 
     python -m benchmarks.training_sets WORK/devset
-    python -m benchmarks.reranking WORK [--only vaers2003] [--markdown docs/measurements.md]
+    python -m benchmarks.reranking WORK [--only vaers2003 [--base expanded]]
+    python -m benchmarks.reranking WORK --markdown docs/measurements.md
 
-What is done is kept in WORK/reranking.json and not done again. Depth and share are chosen on
+What is done is kept in WORK/reranking.json and not done again; so are the reranker's scores, in
+WORK/runs, so that what was interrupted goes on. Depth and share are chosen on
 vaers2003 and mtsamples_select; the other sets report.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -48,6 +51,9 @@ SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
 DEFAULT = (20, 0.3)
 """Depth and share whose row reports."""
 
+OFTEN = 400
+"""Scores after which they are kept."""
+
 ALL = 10_000
 """Passages whose token vectors are kept: those of a whole set."""
 
@@ -57,10 +63,11 @@ class Once:
 
     name = "once"
 
-    def __init__(self, base: Retriever, reranker: Reranker) -> None:
-        self._base, self._reranker = base, reranker
+    def __init__(self, base: Retriever, reranker: Reranker, file: Path) -> None:
+        self._base, self._reranker, self._file = base, reranker, file
         self._hits: dict[str, list[Hit]] = {}
-        self._scores: dict[tuple[str, str], float] = {}
+        self._scores: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+        self._saved = len(self._scores)
 
     def retrieve(self, queries: Sequence[str], **how: Any) -> list[list[Hit]]:
         """The base's 200 best, for one scope and no filters."""
@@ -71,10 +78,19 @@ class Once:
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """The reranker's."""
-        new = [text for text in texts if (query, text) not in self._scores]
-        made = self._reranker.score(query, new)
-        self._scores |= {(query, text): one for text, one in zip(new, made, strict=True)}
-        return [self._scores[query, text] for text in texts]
+        keys = [sha256(f"{query}\0{text}".encode()).hexdigest() for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._scores}
+        made = self._reranker.score(query, list(new.values()))
+        self._scores |= dict(zip(new, made, strict=True))
+        if len(self._scores) - self._saved > OFTEN:
+            self.save()
+        return [self._scores[key] for key in keys]
+
+    def save(self) -> None:
+        """Keep what the reranker said."""
+        self._file.parent.mkdir(exist_ok=True)
+        self._file.write_text(json.dumps(self._scores))
+        self._saved = len(self._scores)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,13 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("work", type=Path, help="a folder; its sets lie in devset")
     parser.add_argument("--only", choices=CHOOSING + REPORTING, help="measure this set, no tables")
+    parser.add_argument("--base", choices=BASES, help="with --only: over this mode alone")
     parser.add_argument("--markdown", type=Path, help="write the tables into this page")
     options = parser.parse_args(arguments)
     stamp, file = machine.describe(MODULE), options.work / "reranking.json"
     held: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     for name in (options.only,) if options.only else CHOOSING + REPORTING:
-        if name not in held:
-            held[name] = measure(options.work, name)
+        left = [base for base in BASES if base not in held.get(name, {})]
+        if left := [base for base in left if options.base in (None, base)]:
+            held.setdefault(name, {}).update(measure(options.work, name, left))
             file.write_text(json.dumps(held))
     if options.only:
         return
@@ -102,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_block(options.markdown, "reranking", f"## Reranking\n\n{head}\n\n{body}", by=MODULE)
 
 
-def measure(work: Path, name: str) -> dict[str, Any]:
+def measure(work: Path, name: str, bases: Sequence[str] = BASES) -> dict[str, Any]:
     """Variant → match type → scores, and the bases alone."""
     devset, encoder = load(work, name), load_encoder("offline")
     ways = [(d, s) for d in DEPTHS for s in SHARES] if name in CHOOSING else [DEFAULT]
@@ -114,13 +132,13 @@ def measure(work: Path, name: str) -> dict[str, Any]:
     ):
         known = Known(encoder, list(dict.fromkeys(devset.queries.values())))
         parts: dict[str, Any] = {"encoder": known, "store": store}
-        for base in BASES:
+        for base in bases:
             searching = (
                 load_retriever(base, **parts)
                 if base == "hybrid"
                 else _expanded(parts, PACKAGED, {}, work, packaged_inventory())
             )
-            once = Once(searching, reranker)
+            once = Once(searching, reranker, work / "runs" / f"{name} {base} scores.json")
             for depth, share in [(1, 0.0), *ways]:
                 began = perf_counter()
                 retriever = load_retriever(
@@ -135,6 +153,7 @@ def measure(work: Path, name: str) -> dict[str, Any]:
                 variant = f"{base} {depth} {share}" if share else base
                 found[variant] = _by_match(devset, run)
                 print(f"{name}, {variant}: {perf_counter() - began:.0f} s", flush=True)
+            once.save()
     return found
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, time
 from functools import partial
 from pathlib import Path
 from reprlib import repr as short
+from threading import RLock
 from typing import Any, Self
 
 from drehr_rag._arguments import check_list, check_words, needs_scope, positive
@@ -34,6 +35,7 @@ from drehr_rag.protocols import (
 from drehr_rag.qa import Allow, AuditLog, QaChain, Settings
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._asserted import asserted
+from drehr_rag.retrievers._current import Current
 from drehr_rag.stores import Access, Layout, ScopedStore, open_store
 from drehr_rag.types import (
     SERVED,
@@ -73,6 +75,7 @@ class EhrIndex:
         self._access: Access | None = None
         self._chunker: Chunker | None = None
         self._retrievers: dict[str, Retriever] = {}
+        self._loading = RLock()  # threads that search at once must not load a model each
         self._check_manifest()
         if encoder is not None:
             self._check(encoder)
@@ -230,7 +233,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: SearchMode = "hybrid",
+        mode: SearchMode = "expanded",
         assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
@@ -243,8 +246,9 @@ class EhrIndex:
             query: A clinical entity or a few words ("heart failure").
             scope: Whose notes.
             k: At most so many hits.
-            mode: `hybrid`, `dense`, `lexical`, `rrf`; `expanded`: by other words too, of the
-                packaged graph or of another (`use_graph`); or `reranked` (`use_reranker`).
+            mode: `expanded`: words and meaning, and other words of the packaged graph or of
+                another (`use_graph`); `hybrid`: without a graph; `dense`, `lexical`, `rrf`; or
+                `reranked` (`use_reranker`).
             assertion: `ranked`: chunks that only deny it ("denies chest pain") sink; `present`:
                 those that mention it, but never as present, are left out; `any`: neither.
             note_type: Only notes of this type, or these.
@@ -275,7 +279,7 @@ class EhrIndex:
         *,
         scope: Scope,
         k: int = 10,
-        mode: SearchMode = "hybrid",
+        mode: SearchMode = "expanded",
         assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
@@ -305,8 +309,8 @@ class EhrIndex:
                 the one that comes with the package, which is also used without this call.
             abbreviations: Inventories (docs/knowledge-graphs.md), the most trusted first; the
                 package's if not given, none if empty.
-            options: `weights` by kind of match, `steps` down to narrower concepts, and those of
-                `hybrid`.
+            options: `weights` by kind of match, `steps` down to narrower concepts, `nearest` (a
+                folder of `drehr-rag kg nearest`) with `least`, and those of `hybrid`.
 
         Raises:
             GraphError: The folder holds no graph, or a file is no inventory.
@@ -321,22 +325,28 @@ class EhrIndex:
         self,
         reranker: str | Path | Reranker = "late-interaction",
         *,
-        base: SearchMode = "hybrid",
+        base: SearchMode = "expanded",
         **options: Any,
     ) -> None:
         """Have the best hits looked at again by a model in mode `reranked`.
 
         Args:
-            reranker: `late-interaction`, by the index's own encoder; `cross-encoder:MODEL`;
+            reranker: `late-interaction`, by the index's own encoder; `combined`, a weighted sum
+                of what is known of a hit anyway; `cross-encoder:MODEL`;
                 `served:http://host:8000/v1`; or any reranker.
-            base: The mode that searches first; `expanded` after `use_graph`.
+            base: The mode that searches first.
             options: `depth`, `share`, and `reranker_options` (docs/reranking.md).
 
         Raises:
+            BadArgument: An option that cannot be meant.
             ModelUnavailable: The reranker's model or server is not there.
-            UnknownName: There is no such reranker, or no option of this name.
+            UnknownName: There is no such reranker, mode, or option.
         """
-        parts = {"encoder": self.encoder, "store": self._store, "base": self._retriever(base)}
+        if base == "reranked":
+            raise BadArgument("base is a mode that searches by itself, not reranked")
+        self._retriever(base)
+        later = Current(partial(self._retriever, base))  # use_graph may put another in its place
+        parts = {"encoder": self.encoder, "store": self._store, "base": later}
         self._retrievers["reranked"] = load_retriever(
             "reranked", reranker=reranker, **parts, **options
         )
@@ -349,7 +359,7 @@ class EhrIndex:
         scope: Scope,
         k: int = 10,
         per_patient: int = 3,
-        mode: SearchMode = "hybrid",
+        mode: SearchMode = "expanded",
         assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
@@ -512,9 +522,10 @@ class EhrIndex:
     @property
     def encoder(self) -> Encoder:
         """The encoder, loaded now if it was not."""
-        if self._encoder is None:
-            self._encoder = self._own(self._store.manifest["encoder"]["name"])
-        return self._encoder
+        with self._loading:
+            if self._encoder is None:
+                self._encoder = self._own(self._store.manifest["encoder"]["name"])
+            return self._encoder
 
     @property
     def chunker(self) -> Chunker:
@@ -538,10 +549,13 @@ class EhrIndex:
         return f"EhrIndex({self.location!r}, encoder={self._store.manifest['encoder']['name']!r})"
 
     def _retriever(self, mode: str) -> Retriever:
-        if mode not in self._retrievers:
-            encoder = None if mode == "lexical" else self.encoder
-            self._retrievers[mode] = load_retriever(mode, encoder=encoder, store=self._store)
-        return self._retrievers[mode]
+        with self._loading:
+            if mode not in self._retrievers and mode == "reranked":
+                self.use_reranker()
+            elif mode not in self._retrievers:
+                encoder = None if mode == "lexical" else self.encoder
+                self._retrievers[mode] = load_retriever(mode, encoder=encoder, store=self._store)
+            return self._retrievers[mode]
 
     def _run(
         self, engine: Engine, strict: bool, rejects: str | Path | None, progress: Progress | None

@@ -118,6 +118,23 @@ class Reranker(Protocol):
         ...
 
 
+@runtime_checkable
+class HitReranker(Reranker, Protocol):
+    """A reranker that looks at what a search tells of a hit, its base's score included.
+
+    Attributes:
+        depth: Hits that it looks at, unless another number is asked for.
+        share: What its score counts beside the base's, likewise.
+    """
+
+    depth: int
+    share: float
+
+    def score_hits(self, query: str, hits: Sequence[Hit]) -> Sequence[float]:
+        """One score a hit, in their order; higher is better, comparable within one call."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class NoteState:
     """What a store holds of one note."""

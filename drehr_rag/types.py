@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from math import isnan
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_serializer,
+)
 
-from drehr_rag.errors import ScopeError
+from drehr_rag.errors import BadArgument, ScopeError
 
 Vectors = NDArray[np.float32]
 """Dense vectors, shape (number of texts, dimension), each of length 1."""
@@ -97,6 +105,69 @@ def _storable(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+Status = Literal["present", "negated", "family", "conditional", "possible", "historical"]
+"""What a note says of something that it mentions (`drehr_rag.notes.assertions`)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mention:
+    """What a note says of the words `note.text[start:end]`.
+
+    Raises:
+        BadArgument: They are no stretch of text, or there is no such status.
+    """
+
+    start: int
+    end: int
+    status: Status
+
+    def __post_init__(self) -> None:
+        """Refuse what no text could have."""
+        if type(self.start) is not int or type(self.end) is not int:
+            raise BadArgument("start and end of a mention are whole numbers")
+        if not 0 <= self.start < self.end:
+            raise BadArgument(f"a mention from {self.start} to {self.end} is no stretch of text")
+        if self.status not in get_args(Status):
+            raise BadArgument(f"status of a mention is one of {', '.join(get_args(Status))}")
+
+
+def _mentions(value: object) -> tuple[Mention, ...]:
+    """From mentions, or rows of JSON; a table's cell holds them as JSON text."""
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return ()
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else ()
+        except (ValueError, RecursionError):
+            raise ValueError("holds broken JSON") from None
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise ValueError("is no list of mentions, each with start, end and status")
+    return tuple(sorted({_mention(number, one) for number, one in enumerate(value, 1)}))
+
+
+def _mention(number: int, value: object) -> Mention:
+    if isinstance(value, Mention):
+        return value
+    try:
+        return Mention(value["start"], value["end"], value["status"])  # type: ignore[index]
+    except (KeyError, TypeError, IndexError):
+        raise ValueError(f"(number {number}) has not start, end and status") from None
+    except BadArgument as problem:
+        raise ValueError(f"(number {number}): {problem}") from None
+
+
+def _inside(value: tuple[Mention, ...], note: ValidationInfo) -> tuple[Mention, ...]:
+    """Without a text, that is what the error is about."""
+    length = len(note.data.get("text", ""))
+    last = max((one.end for one in value), default=0)
+    if length and last > length:
+        raise ValueError(
+            f"reach to {last}, but the text has {length} characters: offsets count the characters "
+            "of this very text"
+        )
+    return value
+
+
 class Note(BaseModel):
     """One clinical document, untouched: every offset in this package points into its `text`.
 
@@ -110,6 +181,8 @@ class Note(BaseModel):
         written_at: When the note was written, if known.
         text: The raw text.
         metadata: Anything else that should come back with a hit (JSON values).
+        mentions: What it says of what it mentions, where somebody has annotated it
+            (`drehr_rag.notes.annotators`); rules read the rest when it is searched.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -125,6 +198,17 @@ class Note(BaseModel):
     metadata: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(
         default_factory=dict, repr=False
     )
+    mentions: Annotated[
+        tuple[Mention, ...], BeforeValidator(_mentions), AfterValidator(_inside)
+    ] = Field(default=(), repr=False)
+
+    @model_serializer(mode="wrap")
+    def _dumped(self, dump: Any) -> dict[str, Any]:
+        """Without mentions as before there were any: digests of indexed notes stay the same."""
+        whole: dict[str, Any] = dump(self)
+        if not self.mentions:
+            whole.pop("mentions", None)
+        return whole
 
     @property
     def origin(self) -> tuple[str, int | None]:
@@ -177,6 +261,7 @@ class Chunk:
         end: Offset after the last character in the raw note.
         section: Heading of the section it stands under, in its usual name, if any.
         patient_id: None only for a text that belongs to no patient.
+        mentions: Those of the note's that lie in it; their offsets are the note's, too.
     """
 
     chunk_id: str
@@ -191,6 +276,7 @@ class Chunk:
     section: str | None = None
     written_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    mentions: tuple[Mention, ...] = field(default=(), repr=False)
 
 
 MatchKind = Literal["string", "synonym", "abbreviation", "hyponym", "related"]
@@ -207,6 +293,8 @@ class Match:
         of: The part of the query that it stands for.
         weight: What it is worth beside the query's own words.
         concept: The graph's concept of this name, if one is known.
+        near: The graph's name that `of` was taken for by its vector, if nothing is called so
+            (`EhrIndex.use_graph`, `nearest`).
     """
 
     term: str = field(repr=False)
@@ -214,6 +302,7 @@ class Match:
     of: str = field(repr=False)
     weight: float = 1.0
     concept: str | None = None
+    near: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +317,8 @@ class Hit:
             weightiest first.
         assertion: What the chunk says of the query's words, or of those terms: `present`, or
             `possible`, `conditional`, `historical`, of `family`, `negated` if it says nothing
-            better of any mention (`drehr_rag.notes.assertions`). None if it has no mention, or was
-            not asked.
+            better of any mention. By the note's own `mentions`, where one holds the words, else by
+            rules (`drehr_rag.notes.assertions`). None if it has no mention, or was not asked.
     """
 
     chunk: Chunk
@@ -275,9 +364,10 @@ class Citation:
     Attributes:
         assertion: What the words around the quote say of it: `present`, or that it is `negated`
             ("chest pain" out of "denies chest pain"), `possible`, `conditional`, `historical`, or
-            of `family`. By rules (`drehr_rag.notes.assertions`); a quote that holds the denying
-            word itself is `present`. It is said of the words that the generator quoted, also where
-            `quote` was made wider to show what denies them.
+            of `family`. By the note's own `mentions`, where one holds the quote, else by rules
+            (`drehr_rag.notes.assertions`), to which a quote that holds the denying word itself is
+            `present`. It is said of the words that the generator quoted, also where `quote` was
+            made wider to show what denies them.
     """
 
     note_id: str

@@ -50,7 +50,7 @@ with EhrIndex.open(":memory:", encoder="offline") as index:
         response = chat_engine.chat(message)
         print(message, "→", response)
         for source in response.source_nodes:
-            print("   ", f"{source.score:.2f}", source.node.ref_doc_id, source.metadata["section"])
+            print(f"    {source.score:.2f}", source.node.ref_doc_id, source.metadata.get("section"))
     print(len(chat_engine.chat_history), "messages in memory")
     try:
         retriever.with_scope(Patient("p01"))

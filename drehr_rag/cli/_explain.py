@@ -20,6 +20,8 @@ def explained(hit: Hit) -> Iterator[Text]:
     for match in hit.matches:
         line = Text.assemble("    ", (f"“{plain(match.term)}”", "green"), f" is {_is(match.kind)} ")
         line.append(f"of “{plain(match.of)}”; a mention is worth {match.weight:.2f}")
+        if match.near:
+            line.append(f", which is taken for the nearest name, “{plain(match.near)}”")
         if match.concept:
             line.append(f"  {plain(match.concept)}", "dim")
         yield line

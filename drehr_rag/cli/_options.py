@@ -55,6 +55,22 @@ ModelName = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--model", help="The model's name on that server, if it serves several."),
 ]
+Format = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="jsonl, csv, text, mimic3, mimic4 or fhir; recognised if not given."),
+]
+Column = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="FIELD=COLUMN, e.g. patient_id=subject_id; may be repeated."),
+]
+Constant = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", help="FIELD=VALUE for every note, e.g. note_type=Report."),
+]
+Further = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--metadata", help="Further column to keep with each note; may be repeated."),
+]
 PatientId = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--patient", help="Search this patient's notes.", metavar="ID"),

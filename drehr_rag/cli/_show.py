@@ -129,7 +129,8 @@ def _citation_record(citation: Citation) -> dict[str, Any]:
 def by_terms(hit: Hit) -> Iterator[Text]:
     """One line, if terms found the passage."""
     if hit.matches:
-        terms = "; ".join(f"{m.term} ({m.kind} of {m.of})" for m in hit.matches)
+        near = {m: f", by the nearest name, {m.near}" if m.near else "" for m in hit.matches}
+        terms = "; ".join(f"{m.term} ({m.kind} of {m.of}{near[m]})" for m in hit.matches)
         yield Text("    by ", "dim") + plain(terms)
 
 

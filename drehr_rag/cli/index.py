@@ -14,7 +14,11 @@ from rich.table import Table
 
 from drehr_rag.cli._options import (
     AccessOptions,
+    Column,
+    Constant,
     EncoderName,
+    Format,
+    Further,
     Json,
     LayoutOptions,
     Store,
@@ -43,22 +47,10 @@ def command(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="cpu, cuda, cuda:1, …; given several times, as many processes."),
     ] = None,
-    format: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="jsonl, csv, text, mimic3, mimic4 or fhir; recognised if not given."),
-    ] = None,
-    column: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="FIELD=COLUMN, e.g. patient_id=subject_id; may be repeated."),
-    ] = None,
-    constant: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", help="FIELD=VALUE for every note, e.g. note_type=Report."),
-    ] = None,
-    metadata: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Further column to keep with each note; may be repeated."),
-    ] = None,
+    format: Format = None,
+    column: Column = None,
+    constant: Constant = None,
+    metadata: Further = None,
     chunker: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="sections (default) or words."),

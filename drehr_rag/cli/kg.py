@@ -10,9 +10,11 @@ from rich.progress import Progress
 
 from drehr_rag.cli._options import Json
 from drehr_rag.cli._show import console, plain, print_json
+from drehr_rag.encoders import load_encoder
 from drehr_rag.errors import BadArgument, GraphError
-from drehr_rag.kg import StoredGraph, build_graph
+from drehr_rag.kg import NearestTerms, StoredGraph, build_graph
 from drehr_rag.kg.authors_files import export_authors
+from drehr_rag.kg.packaged import GRAPH, NAME
 
 app = typer.Typer(
     help="Knowledge graphs: terms, concepts, what is broader and narrower.",
@@ -113,6 +115,34 @@ def export(
         print_json({"folder": str(folder), "files": names})
     else:
         console().print(f"{', '.join(names)} are in {folder}")
+
+
+@app.command()
+def nearest(
+    graph: Annotated[str, typer.Argument(help="Folder of a graph, or packaged.", metavar="GRAPH")],
+    out: Annotated[Path, typer.Option(help="Folder to make, or to go on with.", metavar="FOLDER")],
+    encoder: Annotated[
+        str, typer.Option(help="offline, coder:FOLDER, cortex:FOLDER, or any other.")
+    ] = "offline",
+    json: Json = False,
+) -> None:
+    """Encode a graph's names, so that search --nearest links what is called otherwise.
+
+    [bold]Example:[/bold] drehr-rag kg nearest packaged --encoder coder:./coder --out ./names
+    """
+    opened, errors = StoredGraph(GRAPH if graph == NAME else graph), Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=json or not errors.is_terminal) as bar:
+        task = bar.add_task("names", total=None)
+        names = NearestTerms.build(
+            opened,
+            load_encoder(encoder),
+            out,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if json:
+        print_json({"folder": str(out), "names": len(names), "encoder": names.encoder.name})
+    else:
+        console().print(f"{len(names):,} names by {names.encoder.name} are in {out}", markup=False)
 
 
 def _facts(graph: StoredGraph, concept: str, depth: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.kg.packaged import NAME as PACKAGED
 from drehr_rag.retrievers._asserted import checked_assertion
-from drehr_rag.types import AssertionMode, Mode, SearchMode
+from drehr_rag.types import AssertionMode, SearchMode
 
 
 def command(
@@ -33,12 +33,16 @@ def command(
     reason: o.Reason = None,
     k: Annotated[int, typer.Option("-k", help="How many hits, or patients.")] = 10,
     mode: Annotated[
-        str, typer.Option(help="hybrid, dense, lexical, rrf, or expanded: by other words too.")
-    ] = "hybrid",
+        str,
+        typer.Option(
+            help="expanded (words, meaning, and other words of the knowledge graph), hybrid "
+            "(without the graph), dense, lexical or rrf; --rerank goes with each."
+        ),
+    ] = "expanded",
     graph: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="In mode expanded: a knowledge graph of your own (drehr-rag kg build) in the "
+            help="A knowledge graph of your own (drehr-rag kg build) in the "
             "place of the packaged one.",
             metavar="FOLDER",
         ),
@@ -46,9 +50,16 @@ def command(
     abbreviations: Annotated[
         Optional[list[Path]],  # noqa: UP045
         typer.Option(
-            help="In mode expanded: an inventory in the place of the packaged ones; may be "
-            "repeated.",
+            help="An inventory in the place of the packaged ones; may be repeated.",
             metavar="FILE",
+        ),
+    ] = None,
+    nearest: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="The graph's names by an encoder (drehr-rag kg nearest): what the graph has no "
+            "name for is taken for the nearest.",
+            metavar="FOLDER",
         ),
     ] = None,
     explain: Annotated[
@@ -65,7 +76,7 @@ def command(
         Optional[str],  # noqa: UP045
         typer.Option(
             help="Look at the best hits again: late-interaction (the index's own encoder), "
-            "cross-encoder:MODEL, or served:http://HOST:8000/v1.",
+            "combined (no model), cross-encoder:MODEL, or served:http://HOST:8000/v1.",
             metavar="RERANKER",
         ),
     ] = None,
@@ -87,15 +98,19 @@ def command(
     [bold]Example:[/bold] drehr-rag search "heart failure" --store ./ehr.idx --patient p1 -k 5
     """
     scope = o.scope_of(patient, encounter, cohort, all_patients, reason)
-    chosen: SearchMode = cast(Mode, _mode(mode, graph, abbreviations))
+    chosen: SearchMode = cast(SearchMode, mode)
+    if (graph or abbreviations or nearest) and mode != "expanded":
+        raise BadArgument(
+            f"--graph, --abbreviations and --nearest go with mode expanded, not {mode}"
+        )
     told = checked_assertion(cast(AssertionMode, assertion))
     if per_patient is not None and not by_patient:
         raise BadArgument("--per-patient goes with --by-patient")
     out, why = console(), explained if explain else by_terms
     with EhrIndex.open(store, encoder=encoder, access=o.access_of(access), create=False) as index:
         o.warn_unknown(index, scope)
-        if graph or abbreviations:
-            index.use_graph(graph or PACKAGED, abbreviations=abbreviations)
+        if graph or abbreviations or nearest:
+            index.use_graph(graph or PACKAGED, abbreviations=abbreviations, nearest=nearest)
         if rerank is not None:
             index.use_reranker(rerank, base=chosen)
             chosen = "reranked"
@@ -136,16 +151,3 @@ def command(
                 show_hits(hits, query, out, why)
         if not json and not (groups or (not by_patient and hits)):
             out.print("nothing found in scope")
-
-
-def _mode(mode: str, graph: str | None, abbreviations: list[Path] | None) -> str:
-    """The mode; a graph or an inventory alone says `expanded`.
-
-    Raises:
-        BadArgument: The options do not go together.
-    """
-    if not graph and not abbreviations:
-        return mode
-    if mode not in ("hybrid", "expanded"):
-        raise BadArgument(f"--graph and --abbreviations go with mode expanded, not {mode}")
-    return "expanded"

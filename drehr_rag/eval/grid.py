@@ -19,11 +19,13 @@ options = { rrf_k = [10, 60, 200] }
 [[system]]
 mode = "reranked"
 encoder = "offline"
+assertion = ["ranked", "any"]     # as in a search: what is only denied sinks, or stays
 options = { base = "expanded", base_options = { graph = "kg" }, share = [0.3, 1.0] }
 ```
 
 A list stands for each of its values; several lists are crossed; a value that is a list itself
-stands in one of its own. A table in the options is one value. Paths are relative to the file.
+stands in one of its own. A table in the options is one value. Paths are relative to the file; the
+graph `packaged` is the package's.
 """
 
 import tomllib
@@ -36,7 +38,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from drehr_rag.encoders import load_encoder
-from drehr_rag.errors import EvaluationError
+from drehr_rag.errors import BadArgument, EvaluationError
 from drehr_rag.eval.benchmarks import load_benchmark
 from drehr_rag.eval.comparing.pairing import SAME
 from drehr_rag.eval.measuring import measured
@@ -44,29 +46,47 @@ from drehr_rag.eval.results import Result
 from drehr_rag.eval.retrieval import Progress as Done
 from drehr_rag.eval.retrieval import fill_store
 from drehr_rag.eval.task import Task
+from drehr_rag.kg.packaged import NAME as PACKAGED
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode
 
 PATHS = ("place", "notes", "ids", "graph", "abbreviations")
 """Values that are files or folders."""
 
+SYSTEM = {"mode", "encoder", "assertion", "options"}
+"""What a system has."""
+
+ASSERTION: AssertionMode = "ranked"
+"""What a search of an index does, unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class System:
-    """A way to search: a retriever with its options, and an encoder if it needs one."""
+    """A way to search: a retriever with its options, an encoder if it needs one, and denials."""
 
     mode: str
     encoder: str | None = None
+    assertion: AssertionMode = ASSERTION
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """For tables: `rrf offline rrf_k=60`."""
-        encoder = [self.encoder] if self.encoder else []
-        return " ".join([self.mode, *encoder, *_said(self.options)])
+        other = {} if self.assertion == ASSERTION else {"assertion": self.assertion}
+        return " ".join([*self._parts, *_said(other | dict(self.options))])
 
     @property
     def folder(self) -> str:
-        """For the results: the name, in which a path or a hub's id has no slash."""
-        return self.name.replace("/", "_")
+        """For the results: the name, in which a path or a hub's id has no slash.
+
+        It always says the assertion: results of before it could be told are not taken for these.
+        """
+        said = _said({"assertion": self.assertion, **self.options})
+        return " ".join([*self._parts, *said]).replace("/", "_")
+
+    @property
+    def _parts(self) -> list[str]:
+        return [self.mode, self.encoder] if self.encoder else [self.mode]
 
 
 @dataclass(frozen=True)
@@ -112,10 +132,8 @@ def read_grid(file: str | Path) -> Plan:
         Place(**row)
         for row in _rows(given, "benchmark", {"name", "place", "options"}, "name", path, base)
     ]
-    systems = [
-        System(**row)
-        for row in _rows(given, "system", {"mode", "encoder", "options"}, "mode", path, base)
-    ]
+    systems = [System(**row) for row in _rows(given, "system", SYSTEM, "mode", path, base)]
+    _check_assertions(systems, path)
     for what, folders in (("[[benchmark]]", benchmarks), ("[[system]]", systems)):
         counted = Counter(one.folder for one in folders)
         if twice := [folder for folder, count in counted.items() if count > 1]:
@@ -199,6 +217,7 @@ def _search(
                     name=one.name,
                     command=command,
                     options=one.options,
+                    assertion=one.assertion,
                     progress=tell,
                 )
                 made.save(folder / one.folder)
@@ -236,7 +255,17 @@ def _placed(name: str, value: Any, base: Path) -> Any:
         return {inner: _placed(inner, one, base) for inner, one in value.items()}
     if name in PATHS and isinstance(value, list):
         return [_placed(name, one, base) for one in value]
-    return str((base / value).resolve()) if name in PATHS and isinstance(value, str) else value
+    if name not in PATHS or not isinstance(value, str) or (name, value) == ("graph", PACKAGED):
+        return value
+    return str((base / value).resolve())
+
+
+def _check_assertions(systems: list[System], path: Path) -> None:
+    for system in systems:
+        try:
+            checked_assertion(system.assertion)
+        except BadArgument as problem:
+            raise EvaluationError(f"{path}: a [[system]] is wrong: {problem}") from None
 
 
 def _encoder(system: System) -> str:
@@ -259,5 +288,5 @@ def _said(options: Mapping[str, Any]) -> list[str]:
             continue
         values = value if isinstance(value, list) else [value]
         short = [Path(one).name if name in PATHS else str(one) for one in values]
-        said.append(f"{name}={'+'.join(short)}")
+        said.append(f"{name}={'+'.join(short) or 'none'}")
     return said

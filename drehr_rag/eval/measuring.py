@@ -10,6 +10,7 @@ from drehr_rag.eval.scoring import score
 from drehr_rag.eval.task import Measures, Task
 from drehr_rag.protocols import Encoder
 from drehr_rag.stores import ScopedStore
+from drehr_rag.types import AssertionMode
 
 
 def measured(
@@ -21,6 +22,7 @@ def measured(
     name: str,
     command: str,
     options: Mapping[str, Any] | None = None,
+    assertion: AssertionMode = "ranked",
     depth: int = DEPTH,
     exact: bool = True,
     measures: Measures | None = None,
@@ -36,16 +38,19 @@ def measured(
         name: Of the system, for tables.
         command: As it was typed.
         options: The retriever's own.
+        assertion: As for `retrieve`.
         depth: Chunks of a multi-patient ranking.
         exact: How the store was filled; told in the manifest.
         measures: Instead of the task's own.
         progress: Told how many queries are done.
     """
-    found = retrieve(task, mode, encoder, store, depth=depth, options=options, progress=progress)
+    how: dict[str, Any] = {"depth": depth, "options": options, "assertion": assertion}
+    found = retrieve(task, mode, encoder, store, **how, progress=progress)
     manifest = {
         "system": {
             "mode": mode,
             "options": dict(options or {}),
+            "assertion": assertion,
             "encoder": encoder.name if encoder else None,
             "fingerprint": asdict(encoder.fingerprint) if encoder else None,
             "depth": depth,

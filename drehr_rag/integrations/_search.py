@@ -11,12 +11,13 @@ import numpy as np
 
 from drehr_rag._arguments import MOST, check_words
 from drehr_rag.errors import BadArgument
+from drehr_rag.index import EhrIndex
 from drehr_rag.protocols import Retriever
 from drehr_rag.retrievers._asserted import asserted, checked_assertion
 from drehr_rag.retrievers._expansion import Expander
 from drehr_rag.retrievers._fusion import DENSE_SHARE, reciprocal_ranks, relative_scores
 from drehr_rag.retrievers.dense import DenseRetriever
-from drehr_rag.retrievers.expanded import ExpandedRetriever
+from drehr_rag.retrievers.expanded import ExpandedRetriever, packaged_expander
 from drehr_rag.retrievers.hybrid import HybridRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
 from drehr_rag.stores import ScopedStore
@@ -35,6 +36,9 @@ from drehr_rag.types import (
 
 Keep = Callable[[Chunk], bool]
 """Whether a chunk meets the conditions; it can only narrow what the store returns."""
+
+BOTH = ("hybrid", "expanded")
+"""Modes in which words and vectors have a share."""
 
 LOOK = 256
 """Hits that are looked at first when some may be dropped; then eight times as many, and so on."""
@@ -76,6 +80,8 @@ def search(
         check_words(words, "query")
     if mode != "lexical" and vector is None:
         raise BadArgument(f"a {mode} search needs the query's vector")
+    if mode == "expanded" and expander is None:
+        raise BadArgument("an expanded search needs an expander")
     seen: Any = store if keep is None else _Sieve(store, keep)
     told = checked_assertion(assertion) if words else "any"
     found = _retriever(mode, _Known(vector), seen, dense_share, expander)
@@ -83,16 +89,22 @@ def search(
     return retriever.retrieve([words or ""], scope=scope, filters=filters, k=k)[0]
 
 
+def expander_of(index: EhrIndex) -> Expander:
+    """What widens an index's queries: `use_graph` may have put another in the package's place."""
+    used = index._retrievers.get("expanded")
+    return used.expander if isinstance(used, ExpandedRetriever) else packaged_expander()
+
+
 def _retriever(
     mode: Mode, encoder: Any, store: Any, dense_share: float, expander: Expander | None
 ) -> Retriever:
-    if mode == "dense" or (mode == "hybrid" and dense_share == 1):
+    if mode == "dense" or (mode in BOTH and dense_share == 1):
         return DenseRetriever(encoder, store)
     if mode == "lexical" or (mode == "hybrid" and dense_share == 0):
         return LexicalRetriever(store)
+    if mode == "expanded" and expander is not None:
+        return ExpandedRetriever(encoder, store, expander, dense_share=dense_share)
     fused = partial(relative_scores, dense_share=dense_share)
-    if expander is not None:
-        return ExpandedRetriever(encoder, store, expander, fused)
     return HybridRetriever(encoder, store, reciprocal_ranks if mode == "rrf" else fused)
 
 

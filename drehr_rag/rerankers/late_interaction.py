@@ -7,6 +7,7 @@ A passage's score is the mean over the query's tokens of the cosine to the passa
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from drehr_rag.types import Vectors
 KEPT = 512
 """Passages whose token vectors are kept, about 60 MB for MiniLM: whoever reads one chart searches
 the same passages again."""
+
+VERBS = ("query_tokens", "passage_tokens")
 
 Tokens = NDArray[np.float16]
 """Shape (tokens of a text, dimension): half of the digits, by which no score changes its third."""
@@ -49,13 +52,13 @@ class LateInteraction:
 
     def __init__(self, encoder: object, *, kept: int = KEPT) -> None:
         """Nothing is run."""
-        if not isinstance(encoder, TokenEncoder):
+        if not all(hasattr(encoder, verb) for verb in VERBS):  # a wrapped encoder's too
             raise BadArgument(
                 "late-interaction needs an encoder that tells its token vectors, which servers and "
                 f"{type(encoder).__name__} do not: take cross-encoder:MODEL or served:URL"
             )
         whole(kept, "kept", 0)
-        self._encoder: TokenEncoder = encoder
+        self._encoder = cast(TokenEncoder, encoder)
         self._kept = kept
         self._passages: OrderedDict[str, Tokens] = OrderedDict()
         self._lock = threading.Lock()

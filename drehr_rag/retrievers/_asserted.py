@@ -14,6 +14,7 @@ from drehr_rag.errors import BadArgument
 from drehr_rag.protocols import Retriever
 from drehr_rag.retrievers._mentions import Wanted
 from drehr_rag.retrievers._patients import PER_PATIENT
+from drehr_rag.retrievers._ranked import ranked
 from drehr_rag.retrievers.hybrid import DEPTH
 from drehr_rag.types import AssertionMode, Filters, Hit, PatientHits, Ranked, Scope
 
@@ -21,7 +22,7 @@ DENIED = 0.5
 """What is left of the score of a hit whose every mention is denied. Chosen on mtsamples_select and
 vaers2003 (docs/measurements.md), where from 0.3 to 0.7 nDCG@10 hardly differs."""
 
-MORE = 5
+MORE = 20
 """Hits, or patients, that are asked for beyond those wanted, or half as many again if that is more:
 each is read, though looked at only as needed."""
 
@@ -94,8 +95,7 @@ class AssertedRetriever:
         self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Ranked]]:
         """As `retrieve`, without the chunks; they are read all the same."""
-        found = self.retrieve(queries, scope=scope, filters=filters, k=k)
-        return [[Ranked(h.chunk.chunk_id, h.score, h.scores) for h in hits] for hits in found]
+        return ranked(self.retrieve(queries, scope=scope, filters=filters, k=k))
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int

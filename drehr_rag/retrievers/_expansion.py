@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 
 from drehr_rag.kg.inventories import Inventory
+from drehr_rag.kg.nearest import NearestTerms
+from drehr_rag.kg.senses import Senses
+from drehr_rag.notes.folding import Folds
 from drehr_rag.protocols import KnowledgeGraph
-from drehr_rag.retrievers._linking import Meaning, Mention, link, senses
-from drehr_rag.retrievers._terms import COMMON, SHORT, fit, folded, looks_short, natural
+from drehr_rag.retrievers._linking import LEAST, By, Meaning, Mention, link, senses
+from drehr_rag.retrievers._terms import COMMON, SHORT, fit, looks_short, natural
 from drehr_rag.types import MatchKind
 
 WEIGHTS: Mapping[MatchKind, float] = MappingProxyType(
@@ -23,6 +27,16 @@ MOST: Mapping[MatchKind, int] = MappingProxyType(
 )
 """Terms of each kind that are searched for, those of the greatest weight first."""
 
+OF_NAME: Mapping[By, MatchKind] = MappingProxyType(
+    {
+        "exact": "string",
+        "normalised": "string",
+        "abbreviation": "abbreviation",
+        "nearest": "synonym",
+    }
+)
+"""What a name is to the part of the query that was linked to it."""
+
 STEPS = 2
 """Steps down to narrower concepts; chosen likewise, three find no more."""
 
@@ -32,8 +46,14 @@ NARROWER = 128
 NAMES = 64
 """Names of one concept that are looked at."""
 
+LOOKED = 2
+"""Names of narrower, or related, concepts that are looked at for each that is searched for."""
+
 TOLD = 0.2
 """Share of its uses that an abbreviation must mean the name for."""
+
+HINTED = 0.02
+"""Likewise, where what stands around it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,8 @@ class Term:
         weight: What a mention is worth beside one of the query itself.
         of: The part of the query that it stands for.
         concept: The graph's concept of this name, if one is known.
+        near: The graph's name that `of` was taken for by its vector, if nothing is called so.
+        sense: Which of the senses of this abbreviation is meant, if words around it tell.
     """
 
     text: str
@@ -53,6 +75,8 @@ class Term:
     weight: float
     of: str
     concept: str | None = None
+    near: str | None = None
+    sense: int | None = None
 
     @property
     def exact(self) -> bool:
@@ -71,6 +95,9 @@ class Expander:
         weights: Of each kind; a kind of weight 0 is left out.
         most: Terms of each kind.
         steps: Down to narrower concepts.
+        nearest: The graph's names by their vectors, for what it knows no name of.
+        least: Cosine of a nearest name at least.
+        folds: Words that were met.
     """
 
     graph: KnowledgeGraph
@@ -78,6 +105,14 @@ class Expander:
     weights: Mapping[MatchKind, float] = field(default_factory=lambda: WEIGHTS)
     most: Mapping[MatchKind, int] = field(default_factory=lambda: MOST)
     steps: int = STEPS
+    nearest: NearestTerms | None = None
+    least: float = LEAST
+    folds: Folds = field(default_factory=Folds, repr=False, compare=False)
+
+    @property
+    def told(self) -> Senses | None:
+        """What tells the senses of ambiguous abbreviations apart, if anything."""
+        return self.inventory.told if self.inventory else None
 
     def expand(self, query: str) -> list[Term]:
         """The query's terms, the weightiest first, none that holds another or the query's own.
@@ -85,10 +120,10 @@ class Expander:
         A note with "acute heart failure" has "heart failure" too, so the longer adds nothing.
         """
         found: dict[str, Term] = {}
-        for mention in link(query, self.graph, self.inventory):
-            own = folded(mention.text)
+        for mention in link(query, self.graph, self.inventory, self.nearest, self.least):
+            own = self.folds.spaced(mention.text)
             for term in self._terms(mention):
-                plain = folded(term.text)
+                plain = self.folds.spaced(term.text)
                 key = term.text if term.exact else plain
                 known = found.get(key)
                 fresh = known is None or term.weight > known.weight
@@ -108,21 +143,22 @@ class Expander:
     def _terms(self, mention: Mention) -> Iterator[Term]:
         """Terms of one part of the query, with the weights of their kinds."""
         for meaning in mention.meanings:
+            near = meaning.name if meaning.by == "nearest" else None
             for term in self._of_meaning(meaning, mention.text):
                 weight = self.weights.get(term.kind, 0.0) * term.weight
                 if weight := weight * meaning.share * mention.part:
-                    yield Term(term.text, term.kind, weight, term.of, term.concept)
+                    own = (term.of, term.concept, near, term.sense)
+                    yield Term(term.text, term.kind, weight, *own)
 
     def _of_meaning(self, meaning: Meaning, said: str) -> Iterator[Term]:
         if meaning.name != said:
-            same = meaning.by != "abbreviation"
-            yield Term(meaning.name, "string" if same else "abbreviation", 1.0, said)
+            yield Term(meaning.name, OF_NAME[meaning.by], 1.0, said)
         names = [meaning.name]
         for concept in meaning.concepts:
-            for name in self._names(concept):
+            for name, share, sense in self._shared(concept):
                 names.append(name)
                 kind: MatchKind = "abbreviation" if looks_short(name) else "synonym"
-                yield Term(name, kind, 1.0, said, concept)
+                yield Term(name, kind, share, said, concept, sense=sense)
         yield from self._shorts(names, said)
         if self.weights.get("hyponym"):
             yield from self._others("hyponym", self._narrower(meaning.concepts), said)
@@ -131,13 +167,20 @@ class Expander:
             yield from self._others("related", near, said)
 
     def _others(self, kind: MatchKind, concepts: Iterable[str], said: str) -> Iterator[Term]:
-        for _, concept in zip(range(NARROWER), concepts, strict=False):
-            for name in self._names(concept):
-                yield Term(name, kind, 1.0, said, concept)
+        names = (
+            Term(name, kind, share, said, concept, sense=sense)
+            for concept in islice(concepts, NARROWER)
+            for name, share, sense in self._shared(concept)
+        )
+        yield from islice(names, LOOKED * self.most.get(kind, 0))
 
-    def _names(self, concept: str) -> Iterator[str]:
-        for name in self.graph.synonyms(concept)[:NAMES]:
-            yield natural(name)
+    def _shared(self, concept: str) -> Iterator[tuple[str, float, int | None]]:
+        """The names of a concept; of an ambiguous abbreviation the share and which sense it is."""
+        names = [natural(name) for name in self.graph.synonyms(concept)[:NAMES]]
+        told = self.told
+        for name in names:
+            sense = told.sense(name, names) if told and name in told else None
+            yield name, 1.0 if told is None or sense is None else told.of(name)[sense].share, sense
 
     def _narrower(self, concepts: Iterable[str]) -> Iterator[str]:
         """Level by level, each once: a ring ends, and a vast tree is left when enough is seen."""
@@ -155,14 +198,27 @@ class Expander:
 
     def _shorts(self, names: Iterable[str], said: str) -> Iterator[Term]:
         """What the inventory abbreviates the names as, if those letters often mean them."""
+        for name in dict.fromkeys(name.lower() for name in names):
+            for short, share, sense in self._shortened(name):
+                if _brief(short) and share >= (TOLD if sense is None else HINTED):
+                    yield Term(short, "abbreviation", share, said, sense=sense)
+
+    def _shortened(self, name: str) -> Iterator[tuple[str, float, int | None]]:
+        """Abbreviations of a name, each with the share of its uses and, if it has, its sense."""
         if self.inventory is None:
             return
-        for name in dict.fromkeys(name.lower() for name in names):
-            for short, _ in self.inventory.shorts(name):
-                if short.lower() in COMMON or len(short) < (3 if short.islower() else 2):
-                    continue
-                if (share := senses(short, self.inventory).get(name, 0.0)) >= TOLD:
-                    yield Term(short, "abbreviation", share, said)
+        told = self.inventory.told
+        for short, _ in self.inventory.shorts(name):
+            if told is None or short not in told:
+                yield short, senses(short, self.inventory).get(name, 0.0), None
+        if told is not None:
+            for short, sense in told.shorts(name):
+                known = told.of(short)[sense]
+                yield short, known.share, sense if known.cues else None
+
+
+def _brief(short: str) -> bool:
+    return short.lower() not in COMMON and len(short) >= (3 if short.islower() else 2)
 
 
 def _covered(order: Iterable[tuple[str, Term]]) -> set[str]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from drehr_rag.notes.assertion_cues import cues
-from drehr_rag.notes.assertions import Span, Status, assertions_of
+from drehr_rag.notes.assertions import Span, assertions_of
+from drehr_rag.notes.folding import WORD, fold, folded, spaced, straight
+from drehr_rag.notes.told import told
 from drehr_rag.retrievers._expansion import Term
-from drehr_rag.retrievers._phrases import phrase_of
-from drehr_rag.retrievers._terms import RESPELT, WORD, fold, folded, spaced, straight
-from drehr_rag.types import Hit, Match
+from drehr_rag.retrievers._phrases import may_stand, phrase_of, places
+from drehr_rag.types import Hit, Match, Status
 
 ORDER: tuple[Status, ...] = (
     "present",
@@ -48,12 +49,23 @@ class Wanted:
         """
         if not self.phrase.strip():
             return None
+        said = self._stored(hit) or self._by_rules(hit)
+        return next((status for status in ORDER if status in said), None)
+
+    def _stored(self, hit: Hit) -> set[Status]:
+        """Of a note that came with its mentions, whose offsets are those of its own words."""
+        chunk = hit.chunk
+        if not chunk.mentions:
+            return set()
+        found = list(_mentions(chunk.source, self.phrase, hit.matches))
+        return set(told(chunk, found, section=chunk.section))
+
+    def _by_rules(self, hit: Hit) -> set[Status]:
         text = hit.chunk.text
         found = list(_mentions(text, self.phrase, hit.matches))
         if not found:
-            return None
-        said = {one.status for one in assertions_of(text, found, section=hit.chunk.section)}
-        return next(status for status in ORDER if status in said)
+            return set()
+        return {one.status for one in assertions_of(text, found, section=hit.chunk.section)}
 
 
 def _mentions(text: str, phrase: str, matches: Sequence[Match]) -> Iterator[Span]:
@@ -61,19 +73,16 @@ def _mentions(text: str, phrase: str, matches: Sequence[Match]) -> Iterator[Span
     terms = [Term(match.term, match.kind, match.weight, match.of) for match in matches]
     asked = [(phrase, False), *((phrase_of(term), term.exact) for term in terms)]
     small = text.lower()
-    likely = [(one, exact) for one, exact in asked if _may_stand(one, text if exact else small)]
-    if likely:
-        words = words_of(text)
-        for one, exact in likely:
-            yield from words.places(one, exact=exact)
-
-
-def _may_stand(phrase: str, text: str) -> bool:
-    """Whether a text has the letters of each word; most texts have not, and are not read further.
-
-    A word that may be spelt otherwise there is taken for granted.
-    """
-    return all(word in text or RESPELT.search(word) for word in phrase.split())
+    words = None
+    for one, exact in asked:
+        letters = text if exact else small
+        if not may_stand(one, letters):
+            continue
+        quick = places(one, letters, exact=exact) if len(letters) == len(text) else None
+        if quick is None:
+            words = words or words_of(text)
+            quick = list(words.places(one, exact=exact))
+        yield from quick
 
 
 @dataclass(frozen=True, slots=True)

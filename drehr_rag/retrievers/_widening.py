@@ -4,18 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from drehr_rag.kg.senses import Senses
+from drehr_rag.notes.folding import RESPELT, Folds, folded
 from drehr_rag.protocols import Store
 from drehr_rag.retrievers._bm25 import sparse_queries
 from drehr_rag.retrievers._expansion import Term
-from drehr_rag.retrievers._phrases import Passage, phrase_of
-from drehr_rag.retrievers._terms import Folds, folded
+from drehr_rag.retrievers._linking import RARE
+from drehr_rag.retrievers._phrases import Passage, may_stand, phrase_of
 from drehr_rag.types import AllPatients, Chunk, Filters, Match, Ranked, Scope, SparseVector
 
 EACH = 50
 """Chunks that are looked at for one term: those of the best BM25, which holds all its words."""
 
-READ = 400
-"""Chunks that are read for one query; a hundred take about a millisecond (Qdrant Edge 0.9)."""
+READ = 120
+"""Chunks that are read for one query; a hundred take two milliseconds (Qdrant Edge 0.9)."""
+
+OWN = 40
+"""Of them, the best by the query's own words; whether they stand together matters at the top."""
+
+LEAST = 5
+"""Chunks that are looked at for one of many terms, at least: more than are read of each."""
 
 FEW = 200
 """Chunks with any word of any term, up to which all of them are read first."""
@@ -63,7 +71,8 @@ def widen(
         return Widened()
     lexical = sides["lexical"]
     terms = look.standing(terms)
-    rankings = look.best([term.text for term in terms], EACH)
+    each = min(EACH, max(LEAST, 2 * READ // max(1, len(terms))))
+    rankings = look.best([term.text for term in terms], each)
     passages = look.passages(_wanted(lexical, terms, rankings))
     worth = _own(query, lexical, passages, look.bound(query))
     matches: dict[str, list[Match]] = {}
@@ -72,12 +81,18 @@ def widen(
         there = [r for r in ranking if r.chunk_id in passages]
         there = [r for r in there if passages[r.chunk_id].has(phrase, exact=term.exact)]
         for one in there:
+            weight = look.weight(term, passages[one.chunk_id])
+            if not weight:
+                continue
             share = EVEN + (1 - EVEN) * one.score / (there[0].score or 1.0)
-            worth[one.chunk_id] = max(worth.get(one.chunk_id, 0.0), term.weight * share)
-            match = Match(term.text, term.kind, term.of, term.weight, term.concept)
+            worth[one.chunk_id] = max(worth.get(one.chunk_id, 0.0), weight * share)
+            match = Match(term.text, term.kind, term.of, weight, term.concept, term.near)
             matches.setdefault(one.chunk_id, []).append(match)
     order = sorted(worth.items(), key=lambda item: (-item[1], item[0]))
-    told = {point: tuple(some[:TOLD]) for point, some in matches.items()}
+    told = {
+        point: tuple(sorted(some, key=lambda match: -match.weight)[:TOLD])
+        for point, some in matches.items()
+    }
     return Widened([Ranked(point, score) for point, score in order], told, look.chunks)
 
 
@@ -88,12 +103,22 @@ class Look:
         chunks: What was read, by point.
     """
 
-    def __init__(self, store: Store, scope: Scope, filters: Filters, folds: Folds) -> None:
-        """Nothing is read yet."""
+    def __init__(
+        self,
+        store: Store,
+        scope: Scope,
+        filters: Filters,
+        folds: Folds,
+        there: set[int],
+        told: Senses | None = None,
+    ) -> None:
+        """Nothing is read yet; `there` are words (as BM25 has them) that the store has had."""
         self.chunks: dict[str, Chunk] = {}
         self._store, self._scope, self._filters = store, scope, filters
         self._passages: dict[str, Passage] = {}
         self._folds = folds
+        self._there = there
+        self._told = told
 
     def best(self, texts: Sequence[str], k: int) -> list[list[Ranked]]:
         """The k best points of each text, by BM25."""
@@ -104,26 +129,56 @@ class Look:
         fresh = [point for point in points if point not in self.chunks]
         found = self._store.at(fresh, scope=self._scope, filters=self._filters)
         self.chunks |= found
-        self._passages |= {p: Passage.of(c.text, self._folds) for p, c in found.items()}
+        self._passages |= {p: Passage(c.text, self._folds, c.section) for p, c in found.items()}
         return self._passages
 
+    def weight(self, term: Term, passage: Passage) -> float:
+        """What a term is worth in a passage where it stands: an abbreviation, by its sense there.
+
+        Nothing, if it means something else there.
+        """
+        if self._told is None or term.sense is None:
+            return term.weight
+        usual = self._told.of(term.text)[term.sense].share
+        shares = (self._told.shares(term.text, cues) for cues in passage.cues(term.text))
+        likely = max((each[term.sense] for each in shares), default=usual)
+        return term.weight / usual * likely if likely >= RARE else 0.0
+
     def standing(self, terms: Sequence[Term]) -> Sequence[Term]:
-        """The terms that stand in scope, if few chunks there have any of their words; else all.
+        """The terms that may stand in scope, as far as that is told cheaply.
 
         One question for all words costs less than one for each term, and the notes of a few
         patients hold few of the terms.
         """
-        if isinstance(self._scope, AllPatients):
-            return terms
         vectors = sparse_queries([term.text for term in terms])
         words = tuple(sorted({index for vector in vectors for index in vector.indices}))
+        if isinstance(self._scope, AllPatients):
+            return self._possible(terms, vectors, words)
         (found,) = self._rank([SparseVector(words, (1.0,) * len(words))], FEW)
         if len(found) == FEW:
             return terms
         there = self.passages([one.chunk_id for one in found]).values()
-        plain = "\n".join(passage.plain for passage in there)
-        written = "\n".join(passage.written for passage in there)
-        return [t for t in terms if phrase_of(t) in (written if t.exact else plain)]
+        small = "\n".join(passage.small for passage in there)
+        text = "\n".join(passage.text for passage in there)
+        return [t for t in terms if may_stand(phrase_of(t), text if t.exact else small)]
+
+    def _possible(
+        self, terms: Sequence[Term], vectors: Sequence[SparseVector], words: Sequence[int]
+    ) -> Sequence[Term]:
+        """The terms of which no word is missing everywhere.
+
+        Half of a terminology's names have a word that no note has, and asking for such a word costs
+        next to nothing. Words that were there before are not asked for again: should they have
+        gone, a term is looked for in vain.
+        """
+        fresh = [word for word in words if word not in self._there]
+        found = self._rank([SparseVector((word,), (1.0,)) for word in fresh], 1)
+        self._there |= {word for word, ranking in zip(fresh, found, strict=True) if ranking}
+        return [
+            term
+            for term, vector in zip(terms, vectors, strict=True)
+            if self._there.issuperset(vector.indices) or RESPELT.search(folded(term.text))
+        ]
 
     def bound(self, query: str) -> float:
         """What a chunk would have in which each word of the query stands as often as anywhere.
@@ -149,7 +204,7 @@ def _wanted(
         for term, ranking in zip(terms, rankings, strict=True)
         for rank, one in enumerate(ranking)
     ]
-    points = [one.chunk_id for one in lexical] + [point for _, _, point in sorted(places)]
+    points = [one.chunk_id for one in lexical[:OWN]] + [point for _, _, point in sorted(places)]
     return list(dict.fromkeys(points))[:READ]
 
 

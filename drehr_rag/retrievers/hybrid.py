@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from drehr_rag.protocols import Encoder, Store
 from drehr_rag.retrievers._bm25 import sparse_queries
-from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, relative_scores
+from drehr_rag.retrievers._fusion import DENSE_SHARE, Fusion, by_shares
 from drehr_rag.retrievers._patients import Side, best_of_sides, by_patient
 from drehr_rag.retrievers.dense import DenseRetriever
 from drehr_rag.retrievers.lexical import LexicalRetriever
@@ -23,8 +22,7 @@ def build(
     *, encoder: Encoder, store: Store, dense_share: float = DENSE_SHARE, depth: int = DEPTH
 ) -> "HybridRetriever":
     """A hybrid retriever; the dense score's share and the depth of either side can be set."""
-    fusion = partial(relative_scores, dense_share=dense_share)
-    return HybridRetriever(encoder, store, fusion, depth=depth)
+    return HybridRetriever(encoder, store, by_shares(dense_share), depth=depth)
 
 
 class HybridRetriever:

@@ -8,10 +8,11 @@ from typing import Any
 
 from drehr_rag._arguments import number, positive
 from drehr_rag.errors import BadArgument, RerankerError
-from drehr_rag.protocols import Encoder, Reranker, Retriever, Store
+from drehr_rag.protocols import Encoder, HitReranker, Reranker, Retriever, Store
 from drehr_rag.rerankers import load_reranker
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._patients import PER_PATIENT
+from drehr_rag.retrievers._ranked import ranked
 from drehr_rag.types import Filters, Hit, PatientHits, Ranked, Scope
 
 DEPTH = 20
@@ -21,17 +22,19 @@ SHARE = 0.3
 """What the reranker counts beside the ranking that it is given. Chosen for late interaction
 (docs/measurements.md), which loses when it decides alone; a better reranker deserves more."""
 
+USUAL = (DEPTH, SHARE)
+
 
 def build(
     *,
     encoder: Encoder,
     store: Store,
     reranker: Reranker | str | Path = "late-interaction",
-    base: Retriever | str = "hybrid",
+    base: Retriever | str = "expanded",
     base_options: Mapping[str, Any] | None = None,
     reranker_options: Mapping[str, Any] | None = None,
-    depth: int = DEPTH,
-    share: float = SHARE,
+    depth: int | None = None,
+    share: float | None = None,
 ) -> "RerankedRetriever":
     """A retriever whose best hits are looked at again.
 
@@ -42,16 +45,18 @@ def build(
         base: What searches: a mode's name, or a retriever.
         base_options: Of a base given by its name.
         reranker_options: Of a reranker given by its name.
-        depth: Hits that are looked at again; those below stay below, as they were.
-        share: What the reranker's relative score counts, from 0 to 1; the rest is the base's.
+        depth: Hits that are looked at again; those below stay below, as they were. 20, or what a
+            reranker of whole hits says.
+        share: What the reranker's relative score counts, from 0 to 1; the rest is the base's. 0.3,
+            or what a reranker of whole hits says.
 
     Raises:
         BadArgument: A number that cannot be meant, or options for what is loaded already.
         UnknownName: There is no such reranker or base, or it has no such option.
     """
-    positive(depth, "depth")
-    number(share, "share", 0)
-    if share > 1:
+    positive(DEPTH if depth is None else depth, "depth")
+    number(SHARE if share is None else share, "share", 0)
+    if share is not None and share > 1:
         raise BadArgument(f"share is a number from 0 to 1, not {share!r}")
     if isinstance(base, str):
         base = load_retriever(base, encoder=encoder, store=store, **(base_options or {}))
@@ -61,7 +66,13 @@ def build(
         reranker = load_reranker(reranker, encoder=encoder, **(reranker_options or {}))
     elif reranker_options:
         raise BadArgument("reranker_options are for a reranker given by name: this one is loaded")
-    return RerankedRetriever(base, reranker, depth=depth, share=share)
+    usual = (reranker.depth, reranker.share) if isinstance(reranker, HitReranker) else USUAL
+    return RerankedRetriever(
+        base,
+        reranker,
+        depth=usual[0] if depth is None else depth,
+        share=usual[1] if share is None else share,
+    )
 
 
 class RerankedRetriever:
@@ -92,8 +103,7 @@ class RerankedRetriever:
         self, queries: Sequence[str], *, scope: Scope, filters: Filters, k: int
     ) -> list[list[Ranked]]:
         """As `retrieve`, without the chunks."""
-        found = self.retrieve(queries, scope=scope, filters=filters, k=k)
-        return [[Ranked(h.chunk.chunk_id, h.score, h.scores) for h in hits] for hits in found]
+        return ranked(self.retrieve(queries, scope=scope, filters=filters, k=k))
 
     def retrieve_patients(
         self, query: str, *, scope: Scope, filters: Filters, k: int, per_patient: int
@@ -132,7 +142,12 @@ class RerankedRetriever:
         return [*looked, *(replace(hit, score=floor + hit.score - edge) for hit in tail)]
 
     def _scored(self, query: str, hits: Sequence[Hit]) -> list[float]:
-        scores = list(map(float, self._reranker.score(query, [hit.chunk.text for hit in hits])))
+        given = (
+            self._reranker.score_hits(query, hits)
+            if isinstance(self._reranker, HitReranker)
+            else self._reranker.score(query, [hit.chunk.text for hit in hits])
+        )
+        scores = list(map(float, given))
         if len(scores) != len(hits) or not all(map(isfinite, scores)):
             raise RerankerError(
                 f"{self._reranker.name} gave {sum(map(isfinite, scores))} numbers for {len(hits)} "

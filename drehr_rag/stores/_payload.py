@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from drehr_rag.stores._where import key, timestamp
-from drehr_rag.types import Chunk
+from drehr_rag.types import Chunk, Mention
 
 SCHEMA = 1
 """Raised when what is stored changes its form."""
@@ -58,6 +58,7 @@ def to_payload(chunk: Chunk, digest: str, of: int) -> dict[str, Any]:
         "text": chunk.text,
         "source": chunk.source if chunk.source != chunk.text else None,
         "metadata": dict(chunk.metadata) or None,
+        "mentions": [[one.start, one.end, one.status] for one in chunk.mentions] or None,
         "digest": digest,
         "of": of,
     }
@@ -80,4 +81,5 @@ def to_chunk(payload: Mapping[str, Any]) -> Chunk:
         section=payload.get("section"),
         written_at=datetime.fromisoformat(written) if written else None,
         metadata=payload.get("metadata", {}),
+        mentions=tuple(Mention(*one) for one in payload.get("mentions", ())),
     )

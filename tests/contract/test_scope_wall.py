@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from drehr_rag.errors import ScopeError, ScopeRequired
 from drehr_rag.index import EhrIndex
-from drehr_rag.kg import build_graph
+from drehr_rag.kg import NearestTerms, build_graph
 from drehr_rag.qa import Settings
 from drehr_rag.retrievers._bm25 import sparse_passages
 from drehr_rag.stores import ScopedStore
@@ -42,7 +42,7 @@ TERMS = (
 """A graph in which half of the words mean another."""
 
 
-def build(stores, seed, graph):
+def build(stores, seed, names):
     """An index over 60 random chunks."""
     rng = np.random.default_rng(seed)
     encoder = HashEncoder(dimension=16)
@@ -82,9 +82,11 @@ def build(stores, seed, graph):
         {chunk.note_id: ("d", 1) for chunk in chunks},
     )
     index = EhrIndex(store, location="test", encoder=encoder)
-    index.use_graph(graph)
+    index.use_graph(names.graph, nearest=names, least=0.3)
     index.use_reranker(base="expanded", depth=7)
-    return SimpleNamespace(index=index, chunks=chunks, store=store)
+    combined = EhrIndex(store, location="test", encoder=encoder)
+    combined.use_reranker("combined", depth=7, reranker_options={"recency": 0.3})
+    return SimpleNamespace(index=index, combined=combined, chunks=chunks, store=store)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -96,7 +98,8 @@ def wards(request, tmp_path_factory):
     (folder / "terms.csv").write_text(TERMS)
     graph = build_graph(folder / "kg", [f"table:{folder}/terms.csv?id=id&term=term"])
     stores = Stores(request.param, folder)
-    yield [build(stores, seed, graph) for seed in SEEDS]
+    names = NearestTerms.build(graph, HashEncoder(dimension=16), folder / "names")
+    yield [build(stores, seed, names) for seed in SEEDS]
     stores.close()
 
 
@@ -203,6 +206,14 @@ def test_nothing_comes_from_outside(wards, request):
         see_nothing_from_outside(wards[seed], scope, given_filters, query, k, how)
 
     look_everywhere()
+
+
+@tried(25)
+@given(seed=st.sampled_from(SEEDS), scope=scopes, given_filters=filters, query=queries)
+def test_nothing_comes_from_outside_by_the_combiner(wards, seed, scope, given_filters, query):
+    ward = SimpleNamespace(**{**vars(wards[seed]), "index": wards[seed].combined})
+    how = {"mode": "reranked", "assertion": "ranked"}
+    see_nothing_from_outside(ward, scope, given_filters, query, 9, how)
 
 
 def see_nothing_from_outside(ward, scope, given_filters, query, k, how):

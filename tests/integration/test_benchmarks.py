@@ -160,5 +160,7 @@ def test_questions_are_answered_at_every_pace(shared_data, tmp_path):
     figures, _ = quick("qa", shared_data, tmp_path)
     facts = figures["qa"]
     assert facts["answered"] == len(facts["overhead"]) == 16
-    assert len(facts["rates"]) == 4 and min(facts["rates"].values()) > 0
-    assert max(facts["rates"].values()) <= facts["best"]
+    assert [server["best"] for server in facts["servers"]] == [160, 80]
+    for server in facts["servers"]:
+        assert len(server["rates"]) == 3
+        assert all(0 < rate <= server["best"] for rate in server["rates"].values())

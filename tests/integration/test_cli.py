@@ -12,7 +12,9 @@ from drehr_rag.notes.readers import read_notes
 
 pytestmark = pytest.mark.usefixtures("one_encoder")
 
-COMMANDS = "ask chat delete demo eval index info kg search serve-llm store train ward".split()
+COMMANDS = (
+    "annotate ask chat delete demo eval index info kg search serve-llm store train ward".split()
+)
 GROUPS = ["eval", "kg", "store", "train"]
 STORE_COMMANDS = ["copy", "compact", "snapshot", "restore", "switch"]
 
@@ -169,6 +171,23 @@ def test_a_graph_widens_a_search_and_hits_say_by_what(run, store, tmp_path):
     assert groups[0]["hits"][0]["matches"][0] == match
 
 
+def test_what_the_graph_has_no_name_for_is_taken_for_the_nearest(run, store, tmp_path):
+    table, names = tmp_path / "terms.csv", tmp_path / "names"
+    table.write_text("id,term\nD:1,cardiac insufficiency\nD:1,heart failure\n")
+    run("kg", "build", tmp_path / "kg", f"table:{table}?id=id&term=term")
+    code, out, err = run("kg", "nearest", tmp_path / "kg", "--out", names, "--json")
+    assert code == 0, err
+    assert json.loads(out) == {"folder": str(names), "names": 2, "encoder": "offline"}
+    assert "2 names by offline" in run("kg", "nearest", tmp_path / "kg", "--out", names)[1]
+    asked = ("search", "insufficiency of the cardiac kind", "--store", store, "--patient", "p01")
+    asked += ("--graph", tmp_path / "kg", "--nearest", names)
+    match = json.loads(run(*asked, "--json")[1])[0]["matches"][0]
+    assert (match["term"], match["near"]) == ("heart failure", "cardiac insufficiency")
+    assert "by the nearest name, cardiac insufficiency" in " ".join(run(*asked)[1].split())
+    code, _, err = run(*asked[:-1], tmp_path)
+    assert code == 1 and "drehr-rag kg nearest" in " ".join(err.split())
+
+
 def test_what_is_denied_is_told_and_can_be_left_out(run, store):
     asked = ("search", "chest pain", "--store", store, "--patient", "p01", "--mode", "lexical")
     told = {hit["assertion"] for hit in json.loads(run(*asked, "--json")[1])}
@@ -187,6 +206,8 @@ def test_the_best_hits_are_looked_at_again(run, store):
     assert not any("rerank" in hit["scores"] for hit in plain)
     groups = json.loads(run(*asked, "--rerank", "late-interaction", "--by-patient")[1])
     assert groups[0]["hits"][0]["chunk_id"] == hits[0]["chunk_id"]
+    combined = json.loads(run(*asked, "--rerank", "combined")[1])
+    assert all(0 <= hit["scores"]["rerank"] <= 1 for hit in combined)
 
 
 def test_the_packaged_graph_widens_a_search_and_explains_it(run, store):

@@ -1,6 +1,7 @@
 """The same notes and queries through the core, LangChain, LlamaIndex: chunks, order, scores."""
 
 import asyncio
+from dataclasses import asdict
 
 import pytest
 from llama_index.core import VectorStoreIndex
@@ -22,7 +23,7 @@ from drehr_rag.types import AllPatients, Cohort, Encounter, Patient
 
 EVERYBODY = AllPatients(reason="test")
 SCOPES = [Patient("p04"), Encounter("p01", "p01-e1"), Cohort(["p01", "p04", "p08"]), EVERYBODY]
-MODES = {"default": "dense", "sparse": "lexical", "hybrid": "hybrid"}
+MODES = {"default": "dense", "sparse": "lexical", "hybrid": "expanded"}
 PATIENTS = {"p01", "p02", "p04", "p08"}
 """Whose notes are indexed: those that are searched, and one patient besides."""
 CLOSE = 1e-5
@@ -123,6 +124,27 @@ def test_denials_are_told_apart_alike(all_three, assertion):
         bound.as_retriever(search_kwargs=narrowed),
     ):
         assert [document.id for document in retriever.invoke("chest pain")] == expected
+
+
+@pytest.mark.parametrize(("query", "mode"), [("chest pain", "hybrid"), ("MI", "expanded")])
+def test_what_a_hit_knows_is_told_alike(all_three, query, mode):
+    """Denials are known in every mode, terms in mode expanded."""
+    core, chain, store, _ = all_three
+    hits = core.search(query, scope=EVERYBODY, mode=mode, k=30)
+    known = {"scores", "assertion", "matches"}
+    asked = {"scope": EVERYBODY, "mode": mode, "explain": True}
+    nodes = DrEhrRetriever(store.client, similarity_top_k=30, **asked).retrieve(query)
+    documents = langchain.DrEhrRetriever(index=chain.index, k=30, **asked).invoke(query)
+    by_id = {hit.chunk.chunk_id: hit for hit in hits}
+    assert any(hit.matches or hit.assertion == "negated" for hit in hits)
+    for name, metadata in [(n.node_id, n.metadata) for n in nodes] + [
+        (d.id, d.metadata) for d in documents
+    ]:
+        hit = by_id[name]
+        assert known <= metadata.keys()
+        assert metadata["assertion"] == hit.assertion
+        assert metadata["matches"] == [asdict(match) for match in hit.matches]
+        assert metadata["scores"] == pytest.approx(hit.scores, abs=CLOSE)
 
 
 @pytest.mark.parametrize("assertion", ["denied", None])

@@ -7,6 +7,8 @@ import stat
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import date, datetime
 
@@ -792,3 +794,22 @@ def test_what_is_written_while_another_thread_compacts_is_kept(tmp_path, monkeyp
     compacting.join()
     assert sorted(c.chunk_id for c in store.scan(scope=EVERYBODY)) == ["c1", "c2"]
     store.close()
+
+
+def test_threads_that_search_first_load_one_model(tmp_path, monkeypatch):
+    """A web server's first requests come together; each model takes seconds and memory."""
+    with EhrIndex.open(tmp_path / "i", encoder=HashEncoder(dimension=16)) as index:
+        index.add([Note(note_id="n", patient_id="p", text="Heart failure, stable.")])
+    loads = []
+
+    def slowly(name, **options):
+        loads.append(name)
+        time.sleep(0.2)
+        return HashEncoder(dimension=16)
+
+    monkeypatch.setattr("drehr_rag.index.load_encoder", slowly)
+    with EhrIndex.open(tmp_path / "i") as index, ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(index.search, "CHF", scope=Patient("p")) for _ in range(8)]
+        found = [[(hit.chunk.note_id, hit.score) for hit in one.result()] for one in asked]
+    assert len(loads) == 1
+    assert found == [found[0]] * 8 and found[0]

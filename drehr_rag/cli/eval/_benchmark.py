@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, cast
 
 import typer
 from rich.progress import Progress
@@ -24,6 +24,8 @@ from drehr_rag.eval.runs import write_run
 from drehr_rag.eval.scoring import measure_named, score
 from drehr_rag.eval.task import Measures, Task
 from drehr_rag.protocols import Encoder
+from drehr_rag.retrievers._asserted import checked_assertion
+from drehr_rag.types import AssertionMode
 
 WHOLE = 1_000_000
 """Chunks of a single-patient ranking that are saved: all."""
@@ -43,8 +45,19 @@ def command_for(name: str) -> Callable[..., None]:
         ] = None,
         mode: Annotated[
             Optional[list[str]],  # noqa: UP045
-            typer.Option(help="hybrid (default), dense, lexical, rrf; repeated: side by side."),
+            typer.Option(
+                help="hybrid (default), dense, lexical, rrf, expanded, reranked; repeated: side by "
+                "side."
+            ),
         ] = None,
+        assertion: Annotated[
+            str,
+            typer.Option(
+                help="What only denies it, as in a search: ranked (it sinks), present (left out, "
+                "as is what is only possible, past or a relative's), any: neither, as published "
+                "figures have it."
+            ),
+        ] = "ranked",
         retriever: Annotated[
             Optional[str],  # noqa: UP045
             typer.Option(
@@ -56,7 +69,8 @@ def command_for(name: str) -> Callable[..., None]:
         retriever_option: Annotated[
             Optional[list[str]],  # noqa: UP045
             typer.Option(
-                help="The mode's own: dense_share=0.5, rrf_k=20, depth=400.", metavar="NAME=VALUE"
+                help="The mode's own: dense_share=0.5, rrf_k=20, steps=1, graph=FOLDER, base=rrf.",
+                metavar="NAME=VALUE",
             ),
         ] = None,
         measure: o.Measure = None,
@@ -82,6 +96,9 @@ def command_for(name: str) -> Callable[..., None]:
     ) -> None:
         task = load_benchmark(name, place, **o.options_of(option))
         modes = _modes(mode, retriever, save_run)
+        told = checked_assertion(cast(AssertionMode, assertion))
+        if retriever and told != "ranked":
+            raise BadArgument("--assertion goes with --mode: a retriever of yours has its own")
         measures = measures_of(task, measure)
         if out:
             new_folder(out)
@@ -100,9 +117,10 @@ def command_for(name: str) -> Callable[..., None]:
                             one,
                             loaded,
                             store,
-                            name=f"{one}, {encoder}" if encoder and one != "lexical" else one,
+                            name=_named(one, told, encoder),
                             command=o.command_line(),
                             options=own,
+                            assertion=told,
                             depth=depth,
                             exact=not graph,
                             measures=measures,
@@ -119,6 +137,12 @@ def command_for(name: str) -> Callable[..., None]:
     example = getattr(module, "EXAMPLE", None)
     command.__doc__ = summary + (f"\n\n[bold]Example:[/bold] {example}" if example else "")
     return command
+
+
+def _named(mode: str, assertion: AssertionMode, encoder: str | None) -> str:
+    """For tables: `hybrid assertion=any, offline`."""
+    how = mode if assertion == "ranked" else f"{mode} assertion={assertion}"
+    return f"{how}, {encoder}" if encoder and mode != "lexical" else how
 
 
 def _save_runs(found: Retrieved, file: Path, *, tag: str, depth: int) -> None:

@@ -25,18 +25,6 @@ Notes = Annotated[
 Output = Annotated[
     Path, typer.Option("--output", help="NAME.jsonl or NAME.jsonl.gz; other files stand beside it.")
 ]
-Format = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(help="jsonl, csv, text, mimic3, mimic4 or fhir; recognised if not given."),
-]
-Column = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(help="FIELD=COLUMN, e.g. patient_id=subject_id; may be repeated."),
-]
-Constant = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", help="FIELD=VALUE for every note, e.g. note_type=Report."),
-]
 Keep = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(

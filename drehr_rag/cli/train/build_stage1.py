@@ -24,9 +24,9 @@ def command(
         Path, typer.Option("--kg", help="Folder of a graph (drehr-rag kg build).", metavar="GRAPH")
     ],
     output: c.Output,
-    format: c.Format = None,
-    column: c.Column = None,
-    constant: c.Constant = None,
+    format: o.Format = None,
+    column: o.Column = None,
+    constant: o.Constant = None,
     keep: c.Keep = None,
     note_type: c.NoteType = None,
     cleaning: c.Cleaning = "dr_ehr",

@@ -39,7 +39,7 @@ def fields_of(chunk: Chunk) -> dict[str, Any]:
 
 def note_document(note: Note) -> Document:
     """A note as a document: its id, its untouched text, and what is known of it."""
-    known = note.model_dump(exclude={"text", "metadata"}, exclude_none=True)
+    known = note.model_dump(exclude={"text", "metadata", "mentions"}, exclude_none=True)
     fields = {n: v.isoformat() if isinstance(v, datetime) else v for n, v in known.items()}
     metadata = {**deepcopy(note.metadata), **fields}
     return Document(id=note.note_id, page_content=note.text, metadata=metadata)

@@ -43,8 +43,8 @@ class DrEhrVectorStore(VectorStore):
     Args:
         index: Where they are.
         scope: The ceiling of every call. Without one, each call must name a scope.
-        mode: How texts are searched for: `hybrid`, `dense`, `lexical`, `rrf`, or `expanded`:
-            by other words too (`index.use_graph`).
+        mode: How texts are searched for: `expanded`: by other words too, of the packaged graph
+            or of another (`index.use_graph`); `hybrid`, `dense`, `lexical`, or `rrf`.
         allow_tracing: Let hosted tracing send note text out of this machine.
     """
 
@@ -53,7 +53,7 @@ class DrEhrVectorStore(VectorStore):
         index: EhrIndex,
         *,
         scope: Scope | None = None,
-        mode: Mode = "hybrid",
+        mode: Mode = "expanded",
         allow_tracing: bool = False,
     ) -> None:
         """Nothing is run.
@@ -75,7 +75,7 @@ class DrEhrVectorStore(VectorStore):
         *,
         embedding: Embeddings | None = None,
         scope: Scope | None = None,
-        mode: Mode = "hybrid",
+        mode: Mode = "expanded",
         allow_tracing: bool = False,
         **options: Any,
     ) -> Self:

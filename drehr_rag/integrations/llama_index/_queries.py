@@ -7,6 +7,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQu
 
 from drehr_rag._arguments import check_list, check_words, positive
 from drehr_rag.errors import BadArgument
+from drehr_rag.integrations._search import BOTH
 from drehr_rag.integrations.llama_index._filters import keep, known_to_the_store
 from drehr_rag.retrievers._fusion import DENSE_SHARE
 from drehr_rag.types import Mode, Vectors
@@ -15,7 +16,7 @@ _MODES: dict[VectorStoreQueryMode, Mode] = {
     VectorStoreQueryMode.DEFAULT: "dense",
     VectorStoreQueryMode.SPARSE: "lexical",
     VectorStoreQueryMode.TEXT_SEARCH: "lexical",
-    VectorStoreQueryMode.HYBRID: "hybrid",
+    VectorStoreQueryMode.HYBRID: "expanded",
 }
 
 
@@ -33,8 +34,12 @@ def checked_ids(values: Any, what: str) -> tuple[str, ...]:
     return ids
 
 
-def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
-    """The arguments of `_search.search`, but for store and scope.
+def asked_for(query: VectorStoreQuery, *, expand: bool) -> dict[str, Any]:
+    """The arguments of `_search.search`, but for store, scope and expander.
+
+    Args:
+        query: LlamaIndex's.
+        expand: Whether `hybrid` looks for other words too.
 
     Raises:
         BadArgument: A mode or option that this store has not, or an empty query.
@@ -46,6 +51,8 @@ def asked_for(query: VectorStoreQuery) -> dict[str, Any]:
         known = ", ".join(mode.value for mode in _MODES)
         raise BadArgument(f"this vector store has no mode {query.mode!r}: it has {known}")
     mode = _MODES[VectorStoreQueryMode(query.mode)]
+    if mode == "expanded" and not expand:
+        mode = "hybrid"
     if query.query_str or (query.query_str == "" and query.query_embedding is None):
         check_words(query.query_str, "query")  # LlamaIndex makes no vector of an empty one
     passes = keep(query.filters)  # first, since it checks them
@@ -68,7 +75,7 @@ def _how_many(query: VectorStoreQuery, mode: Mode) -> int:
     top = positive(query.similarity_top_k, "similarity_top_k")
     if mode == "lexical" and query.sparse_top_k is not None:
         return positive(query.sparse_top_k, "sparse_top_k")
-    if mode == "hybrid" and query.hybrid_top_k is not None:
+    if mode in BOTH and query.hybrid_top_k is not None:
         return positive(query.hybrid_top_k, "hybrid_top_k")
     return top
 

@@ -12,12 +12,11 @@ from drehr_rag.index import EhrIndex, Names, When, named_filters
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index
 from drehr_rag.integrations._fixed_options import check_options
-from drehr_rag.integrations._search import search
+from drehr_rag.integrations._search import expander_of, search
 from drehr_rag.integrations._threads import in_thread
+from drehr_rag.integrations._told import NAMES, told
 from drehr_rag.integrations.llama_index._nodes import to_node
 from drehr_rag.integrations.llama_index._tracing import refuse_tracing
-from drehr_rag.retrievers._expansion import Expander
-from drehr_rag.retrievers.expanded import ExpandedRetriever
 from drehr_rag.types import AssertionMode, Hit, Scope, SearchMode
 
 
@@ -37,12 +36,15 @@ class DrEhrRetriever(BaseRetriever):
         index: An open index.
         scope: Whose notes; `with_scope` may narrow it later, nothing widens it.
         similarity_top_k: How many nodes.
-        mode: `hybrid`, `dense`, `lexical`, `rrf`, `expanded`: by other words too; or `reranked`.
+        mode: `expanded`: by other words too; `hybrid`, `dense`, `lexical`, `rrf`; or `reranked`.
         assertion: What becomes of chunks that deny it, as in `EhrIndex.search`.
         note_type: Only notes of this type, or these.
         section: Only chunks under this heading, or these.
         since: Only notes written at or after this time.
         until: Only notes written at or before this time.
+        explain: Put what a hit knows into the metadata too, of which model and vector see nothing:
+            `scores` by stage, `assertion`, and the `matches` that found it. Of one passage it
+            differs from query to query.
         callback_manager: LlamaIndex's.
 
     Raises:
@@ -57,12 +59,13 @@ class DrEhrRetriever(BaseRetriever):
         *,
         scope: Scope,
         similarity_top_k: int = 10,
-        mode: SearchMode = "hybrid",
+        mode: SearchMode = "expanded",
         assertion: AssertionMode = "ranked",
         note_type: Names = None,
         section: Names = None,
         since: When = None,
         until: When = None,
+        explain: bool = False,
         callback_manager: CallbackManager | None = None,
     ) -> None:
         """Check scope and options; nothing is searched."""
@@ -71,6 +74,7 @@ class DrEhrRetriever(BaseRetriever):
         self._scope = checked_scope(scope)
         self._top_k = similarity_top_k
         self._how: dict[str, Any] = {"mode": mode, "assertion": assertion}
+        self._node = _explained if explain else _scored
         self._filters: dict[str, Any] = {
             "note_type": note_type,
             "section": section,
@@ -110,7 +114,7 @@ class DrEhrRetriever(BaseRetriever):
             words, scope=self._scope, k=k, per_patient=per_patient, **self._how, **self._filters
         )
         return [
-            PatientNodes(group.patient_id, group.score, tuple(map(_scored, group.hits)))
+            PatientNodes(group.patient_id, group.score, tuple(map(self._node, group.hits)))
             for group in groups
         ]
 
@@ -126,7 +130,7 @@ class DrEhrRetriever(BaseRetriever):
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         refuse_tracing(self.callback_manager)
-        return [_scored(hit) for hit in self._hits(query_bundle)]
+        return [self._node(hit) for hit in self._hits(query_bundle)]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await in_thread(self._retrieve, query_bundle)
@@ -153,14 +157,20 @@ class DrEhrRetriever(BaseRetriever):
             scope=self._scope,
             filters=named_filters(**self._filters),
             k=self._top_k,
-            expander=self._expander(),
+            expander=expander_of(self._index),
         )
-
-    def _expander(self) -> Expander | None:
-        """The index's own: `use_graph` may have changed it."""
-        used = self._index._retriever(self._how["mode"])
-        return used.expander if isinstance(used, ExpandedRetriever) else None
 
 
 def _scored(hit: Hit) -> NodeWithScore:
     return NodeWithScore(node=to_node(hit.chunk), score=hit.score)
+
+
+def _explained(hit: Hit) -> NodeWithScore:
+    found = _scored(hit)
+    found.node.metadata |= told(hit)
+    for hidden in (
+        found.node.excluded_llm_metadata_keys,
+        found.node.excluded_embed_metadata_keys,
+    ):
+        hidden.extend(name for name in NAMES if name not in hidden)
+    return found

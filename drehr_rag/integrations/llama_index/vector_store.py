@@ -21,7 +21,7 @@ from drehr_rag.index import EhrIndex
 from drehr_rag.integrations._adoption import check_alike, dense, pages
 from drehr_rag.integrations._ceiling import checked_scope, narrowed
 from drehr_rag.integrations._encoders import an_index, shared_encoder
-from drehr_rag.integrations._search import search
+from drehr_rag.integrations._search import expander_of, search
 from drehr_rag.integrations._threads import in_thread
 from drehr_rag.integrations.llama_index._filters import keep, known_to_the_store
 from drehr_rag.integrations.llama_index._nodes import to_be_adopted, to_node
@@ -50,13 +50,15 @@ class DrEhrVectorStore(BasePydanticVectorStore):
     it. A node's patient is its metadata's `patient_id`; one that names none can be stored and
     found only under `AllPatients`.
 
-    Modes: `default` (the query's vector), `sparse` and `text_search` (BM25), `hybrid` (both;
-    `alpha` is what the vectors count, 0.3 unless given).
+    Modes: `default` (the query's vector), `sparse` and `text_search` (BM25), `hybrid` (both, and
+    other words of the index's knowledge graph; `alpha` is what the vectors count, 0.3 unless
+    given).
 
     Args:
         index: An open index; see `open`.
         scope: Whose notes.
         check_vectors: Compare the first vector that comes in with the index's own encoder.
+        expand: Whether `hybrid` looks for other words too; without, it is the core's `hybrid`.
 
     Raises:
         ScopeRequired: No scope.
@@ -69,13 +71,22 @@ class DrEhrVectorStore(BasePydanticVectorStore):
     is_embedding_query: bool = True
     _opened: _Opened = PrivateAttr()
     _scope: Scope = PrivateAttr()
+    _expand: bool = PrivateAttr()
 
-    def __init__(self, index: EhrIndex, *, scope: Scope, check_vectors: bool = True) -> None:
+    def __init__(
+        self,
+        index: EhrIndex,
+        *,
+        scope: Scope,
+        check_vectors: bool = True,
+        expand: bool = True,
+    ) -> None:
         """Check the scope; nothing is read."""
         super().__init__(stores_text=True)
         refuse_tracing()
         self._opened = _Opened(an_index(index), vectors_checked=not check_vectors)
         self._scope = checked_scope(scope)
+        self._expand = expand
 
     @classmethod
     def open(
@@ -86,6 +97,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         encoder: str | Encoder | None = None,
         create: bool = True,
         check_vectors: bool = True,
+        expand: bool = True,
     ) -> Self:
         """Open an index, or make it if it does not exist and an encoder is given.
 
@@ -95,6 +107,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
             encoder: That of the embedding model (`DrEhrEmbedding.encoder`), or its name.
             create: Whether an index that does not exist is made.
             check_vectors: As in the constructor.
+            expand: As in the constructor.
 
         Raises:
             DrehrError: As `EhrIndex.open`; ScopeRequired without a scope.
@@ -103,7 +116,7 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         if isinstance(encoder, str):
             encoder = shared_encoder(encoder)
         index = EhrIndex.open(location, encoder=encoder, create=create)
-        return cls(index, scope=scope, check_vectors=check_vectors)
+        return cls(index, scope=scope, check_vectors=check_vectors, expand=expand)
 
     @classmethod
     def class_name(cls) -> str:
@@ -260,7 +273,9 @@ class DrEhrVectorStore(BasePydanticVectorStore):
         """
         _no_options(kwargs)
         refuse_tracing()
-        hits = search(self._store, scope=self._scope, assertion=assertion, **asked_for(query))
+        asked = asked_for(query, expand=self._expand)
+        asked["expander"] = expander_of(self.client) if asked["mode"] == "expanded" else None
+        hits = search(self._store, scope=self._scope, assertion=assertion, **asked)
         return VectorStoreQueryResult(
             nodes=[to_node(hit.chunk) for hit in hits],
             similarities=[hit.score for hit in hits],

@@ -1,5 +1,7 @@
 """A grid crosses its lists, goes on where it was cut off, and says what it does not know."""
 
+from pathlib import Path
+
 import pytest
 
 from drehr_rag.errors import EvaluationError
@@ -8,6 +10,8 @@ from drehr_rag.eval.comparing.differences import compare
 from drehr_rag.eval.grid import read_grid, run_grid
 from drehr_rag.eval.grid_table import grid_table
 from drehr_rag.eval.scoring import Cell, mean
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 GRID = """
 cache = "vectors"
@@ -32,7 +36,7 @@ def test_lists_are_crossed(tmp_path):
     ]
     assert len(plan.systems) == 1 + 2 * 2 * 2
     assert plan.systems[-1].name == "hybrid b/c depth=200"
-    assert plan.systems[-1].folder == "hybrid b_c depth=200"
+    assert plan.systems[-1].folder == "hybrid b_c assertion=ranked depth=200"
     assert plan.cache == tmp_path / "vectors"
 
 
@@ -66,15 +70,47 @@ def test_paths_and_tables_of_a_system(tmp_path):
     assert systems[2].options["abbreviations"] == files
 
 
+def test_denials_and_the_packaged_graph_of_a_system(tmp_path):
+    """A user's search is the plain name; what differs from it is said, and stands in a folder."""
+    (tmp_path / "grid.toml").write_text(
+        """
+        [[benchmark]]
+        name = "ward"
+        [[system]]
+        mode = "expanded"
+        encoder = "offline"
+        assertion = ["ranked", "any"]
+        options = { graph = "packaged", abbreviations = [[]], weights = { synonym = 0.6 } }
+        """
+    )
+    first, second = read_grid(tmp_path / "grid.toml").systems
+    parts = "graph=packaged abbreviations=none synonym=0.6"
+    assert (first.options["graph"], first.options["abbreviations"]) == ("packaged", [])
+    assert (first.assertion, first.name) == ("ranked", f"expanded offline {parts}")
+    assert first.folder == f"expanded offline assertion=ranked {parts}"
+    assert second.folder == second.name == f"expanded offline assertion=any {parts}"
+
+
+def test_the_grid_that_chooses_looks_at_nothing_that_reports():
+    plans = [read_grid(BENCHMARKS / f"{name}.toml") for name in ("grid", "grid_report")]
+    choosing, reporting = ({one.folder for one in plan.benchmarks} for plan in plans)
+    assert not choosing & reporting
+    assert reporting == {"devset-vaers2004_clean", "devset-mtsamples_report"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[[system]]\nmode='x'", r"no \[\[benchmark\]\]"),
         ("[[benchmark]]\nname='ward'", r"no \[\[system\]\]"),
-        (GRID + "depth = 3", r"\[\[system\]\] has no depth: there are encoder, mode, options"),
+        (
+            GRID + "depth = 3",
+            r"\[\[system\]\] has no depth: there are assertion, encoder, mode, options",
+        ),
         ("seed = 1\n" + GRID, "has no seed"),
         (GRID + "[[system]]\nencoder='x'", "has no mode"),
         (GRID + "[[system]]\nmode='x'\noptions=3", "options of a .* are a table"),
+        (GRID + "[[system]]\nmode='x'\nassertion='none'", "assertion is one of .*, not 'none'"),
         ("[[", "broken TOML"),
         (
             '[[benchmark]]\nname = "beir"\nplace = ["a/x", "b/x"]\n[[system]]\nmode = "lexical"',
@@ -82,7 +118,7 @@ def test_paths_and_tables_of_a_system(tmp_path):
         ),
         (
             '[[benchmark]]\nname = "ward"\n[[system]]\nmode = "rrf"\nencoder = ["a/b", "a_b"]',
-            r"two \[\[system\]\] would write to one folder, 'rrf a_b'",
+            r"two \[\[system\]\] would write to one folder, 'rrf a_b assertion=ranked'",
         ),
     ],
 )
@@ -105,7 +141,9 @@ def test_a_grid_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(grids, "measured", never)
     again = run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
     assert again["ward"][0].scores == first["ward"][0].scores
-    (tmp_path / "out" / "ward" / "lexical" / "manifest.json").unlink()  # cut off while writing
+    (
+        tmp_path / "out" / "ward" / "lexical assertion=ranked" / "manifest.json"
+    ).unlink()  # cut off while writing
     with pytest.raises(RuntimeError, match="searched again"):
         run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")
 
@@ -128,6 +166,25 @@ def test_one_table_of_all(tmp_path):
     assert row[3].value == pytest.approx(mean(held))
     assert row[3].low < row[3].value < row[3].high
     assert f"| lexical | {row[0].value:.3f}".replace("| 0", "| ") in table.markdown()
+    assert [heading for _, heading in table.headings[4:]] == ["p50, ms", "p50, ms"]
+    told = found["ward-chunker=words"][0].manifest["latency_ms"]["search_p50"]
+    assert table.times["ward-chunker=words"] == {"lexical": told}
+    assert table.cells()[0][-1] == f"{told:.1f}"
+    synonyms = grid_table(found, matches=["synonym"])
+    assert ("ward-chunker=words", "nDCG@10, synonym") in synonyms.columns
+
+
+def test_a_search_of_before_denials_were_told_apart_is_not_taken_for_one(tmp_path):
+    """Its folder had the bare name, and its manifest no assertion."""
+    text = '[[benchmark]]\nname = "ward"\n[[system]]\nmode = "lexical"\n'
+    text += 'assertion = ["any", "ranked"]\n'
+    (tmp_path / "grid.toml").write_text(text)
+    old = tmp_path / "out" / "ward" / "lexical"
+    old.mkdir(parents=True)
+    (old / "manifest.json").write_text("no result")
+    every, told = run_grid(read_grid(tmp_path / "grid.toml"), tmp_path / "out")["ward"]
+    assert [one.manifest["system"]["assertion"] for one in (every, told)] == ["any", "ranked"]
+    assert every.scores != told.scores  # the ward's notes deny some of what is looked for
 
 
 def test_results_of_other_data_are_not_taken_for_these(tmp_path):

@@ -1,5 +1,7 @@
 """A run is what the retriever ranks, in both settings, and nothing is encoded twice."""
 
+from time import sleep
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,74 @@ def test_lexical_search_needs_no_encoder(task, tmp_path):
     assert ("encoding", 24, 24) in told
     assert ("multi-patient", 10, 10) in told
     assert any(what == "single-patient" and done == total for what, done, total in told)
+
+
+NOTE = {
+    "n1_0": "Gout of the left toe.",
+    "n1_1": "Denies gout.",
+    "n1_2": "No gout was found on examination of the feet, nor of the hands or of the knees.",
+    "n1_3": "Fever since Monday.",
+    "n1_4": "Rash on both arms.",
+}
+
+
+@pytest.fixture(scope="module")
+def denied(encoder, tmp_path_factory):
+    """A task of one note that says once that there is gout and twice that there is none."""
+    passages = {name: Passage(text, "n1") for name, text in NOTE.items()}
+    task = Task("denied", passages, {"q": Query("gout")}, {"q": {"n1_0": Judgment()}})
+    place = str(tmp_path_factory.mktemp("denied") / "s")
+    with fill_store(task, encoder, place) as filled:
+        yield task, filled
+
+
+@pytest.mark.parametrize("mode", ["lexical", "hybrid", "expanded"])
+def test_denials_sink_as_in_a_search_and_every_chunk_keeps_its_place(denied, encoder, mode):
+    task, store = denied
+    found = {
+        how: retrieve(task, mode, encoder, store, assertion=how)
+        for how in ("any", "ranked", "present")
+    }
+    assert retrieve(task, mode, encoder, store).run == found["ranked"].run
+    for run in ("run", "single"):
+        every, ranked, present = (getattr(one, run)["q"] for one in found.values())
+        assert ranked["n1_0"] == pytest.approx(every["n1_0"])
+        assert all(ranked[name] < every[name] for name in ("n1_1", "n1_2"))
+        assert ranking(ranked)[0] == "n1_0"
+        if run == "single":
+            assert set(ranked) == set(present) == set(NOTE)
+            assert max(present["n1_1"], present["n1_2"]) < present["n1_0"]
+        else:
+            assert present.keys() == every.keys() - {"n1_1", "n1_2"}
+    with pytest.raises(BadArgument, match="assertion is one of ranked, present, any"):
+        retrieve(task, mode, encoder, store, assertion="none")
+
+
+def test_the_time_of_encoding_is_told_apart(task, encoder, store):
+    class Slow(HashEncoder):
+        def encode_queries(self, texts):
+            sleep(0.005)
+            return super().encode_queries(texts)
+
+    slow = Slow(dimension=64, query_prompt="find ")
+    told = retrieve(task, "hybrid", slow, store).latency_ms
+    assert 0 < told["search_p50"] <= told["p50"] - 4.9
+    assert told["search_p50"] <= told["search_p95"]
+
+
+def test_late_interaction_over_expansion_can_be_measured(denied):
+    task, store = denied
+
+    class Tokens(HashEncoder):
+        """One vector a word."""
+
+        def query_tokens(self, texts):
+            return [self.encode_queries(text.split()) for text in texts]
+
+        def passage_tokens(self, texts):
+            return [self.encode_passages(text.split()) for text in texts]
+
+    options = {"base": "expanded", "reranker": "late-interaction", "depth": 3}
+    found = retrieve(task, "reranked", Tokens(dimension=64), store, options=options)
+    assert ranking(found.run["q"])[0] == "n1_0"
+    assert set(found.single["q"]) == set(NOTE)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from dataclasses import asdict
 
 import pytest
 from framework_notes import loop_turns
@@ -74,6 +75,7 @@ class TestStandardOnEdge(TestStandard):
         ({"since": "yesterday"}, "since is not a date"),
         ({"until": ""}, "until is empty"),
         ({"section": [1]}, "section"),
+        ({"explain": 1}, "explain"),
         ({"index": "ehr.idx"}, r"not str: EhrIndex.open\(...\) opens a folder"),
     ],
 )
@@ -121,6 +123,28 @@ def test_documents_say_where_they_stand(few):
     }
     cited = note["n1"][found.metadata["start"] : found.metadata["end"]]
     assert cited == found.page_content == "ALLERGIES:\nPenicillin."
+
+
+def test_documents_tell_why_they_were_found_if_they_are_asked(few):
+    """As a field or in a call; a document of two queries is the same one unless it is asked for."""
+    other_words = "cardiac insufficiency"
+    plain = DrEhrRetriever(index=few, scope=EVERYBODY, mode="expanded")
+    asked = DrEhrRetriever(index=few, scope=EVERYBODY, mode="expanded", explain=True)
+    hits = few.search(other_words, scope=EVERYBODY, mode="expanded")
+    found = asked.invoke(other_words)
+    assert found == plain.invoke(other_words, explain=True)
+    assert asked.invoke(other_words, explain=False) == plain.invoke(other_words)
+    for document, before, hit in zip(found, plain.invoke(other_words), hits, strict=True):
+        assert document.metadata == before.metadata | {
+            "scores": dict(hit.scores),
+            "assertion": hit.assertion,
+            "matches": [asdict(match) for match in hit.matches],
+        }
+    assert "negated" in [document.metadata["assertion"] for document in found]
+    words = {match["term"].lower() for d in found for match in d.metadata["matches"]}
+    assert "heart failure" in words
+    other = {document.id: document for document in plain.invoke("furosemide")}
+    assert all(other[d.id] == d for d in plain.invoke(other_words) if d.id in other)
 
 
 def test_who_changes_a_document_changes_no_index(few):

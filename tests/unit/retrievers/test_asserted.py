@@ -9,11 +9,12 @@ from unit.retrievers.small_graph import small_graph
 from drehr_rag.errors import BadArgument
 from drehr_rag.index import EhrIndex
 from drehr_rag.notes.assertion_cues import KINDS
+from drehr_rag.notes.folding import AMERICAN, Folds, folded, spaced, words
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._asserted import asserted
 from drehr_rag.retrievers._bm25 import sparse_passages
-from drehr_rag.retrievers._mentions import ORDER, Wanted, _may_stand, words_of
-from drehr_rag.retrievers._terms import AMERICAN, folded
+from drehr_rag.retrievers._mentions import ORDER, Wanted, words_of
+from drehr_rag.retrievers._phrases import Passage, may_stand, places
 from drehr_rag.stores import open_store
 from drehr_rag.stores._where import NO_FILTERS
 from drehr_rag.testing import HashEncoder
@@ -231,6 +232,23 @@ def test_an_index_tells_denials_apart_unless_told_not_to():
 
 PIECES = [*AMERICAN, *AMERICAN.values(), "pain", "Crohn", "s", "ss", "'s", "\u2019s", " ", "-"]
 PIECES += ["\u0130", "\u00df"]
+WRITTEN = [*PIECES, "MI", "mi"]
+JOINED = [
+    "heart",
+    "failure",
+    "pain",
+    "gas",
+    "s",
+    "'",
+    "\u2019",
+    "'s",
+    "s's",
+    " ",
+    " ",
+    "_",
+    " - ",
+    "\n",
+]
 
 
 @settings(max_examples=300, deadline=None)
@@ -241,4 +259,28 @@ def test_a_text_that_is_not_read_has_no_mention(before, said, other):
     text = "".join([*before, " ", *said, " ", *other])
     phrase = folded("".join(other[: len(other) // 2] or said))
     if phrase.strip() and list(words_of(text).places(phrase, exact=False)):
-        assert _may_stand(phrase, text.lower())
+        assert may_stand(phrase, text.lower())
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.lists(st.sampled_from(WRITTEN)), said=st.lists(st.sampled_from(WRITTEN), min_size=1),
+       exact=st.booleans())  # fmt: skip
+def test_a_phrase_that_stands_letter_by_letter_stands_as_words(text, said, exact):
+    """The quick ways answer as reading every word does."""
+    whole, part = " ".join(text), "".join(said)
+    phrase = spaced(words(part)) if exact else folded(part)
+    slow = spaced(words(whole)) if exact else folded(whole)
+    if phrase.strip():
+        assert Passage(whole, Folds()).has(phrase, exact=exact) == (phrase in slow)
+
+
+@settings(max_examples=600, deadline=None)
+@given(text=st.lists(st.sampled_from(JOINED), max_size=12), exact=st.booleans(),
+       said=st.lists(st.sampled_from(JOINED[:5]), min_size=1, max_size=3))  # fmt: skip
+def test_places_found_by_letters_are_those_found_by_words(text, said, exact):
+    """Whatever apostrophes, plurals and rules stand between the letters."""
+    whole, phrase = "".join(text), spaced(said)
+    slow = list(words_of(whole).places(phrase, exact=exact))
+    quick = places(phrase, whole, exact=exact)
+    assert quick in (None, slow)
+    assert Passage(whole, Folds()).has(phrase, exact=exact) == bool(slow)

@@ -1,5 +1,6 @@
 """Mode expanded: finds by other words, says why, and loses nothing that hybrid finds."""
 
+import numpy as np
 import pytest
 from conftest import make_chunk
 from hypothesis import HealthCheck, given, settings
@@ -7,9 +8,10 @@ from hypothesis import strategies as st
 from unit.retrievers.small_graph import small_graph, small_inventory
 
 from drehr_rag.errors import BadArgument, GraphError
+from drehr_rag.notes.folding import folded
 from drehr_rag.retrievers import load_retriever
 from drehr_rag.retrievers._bm25 import sparse_passages
-from drehr_rag.retrievers._terms import folded
+from drehr_rag.retrievers._named_vectors import NamedVectors
 from drehr_rag.stores import open_store
 from drehr_rag.stores._where import NO_FILTERS
 from drehr_rag.testing import HashEncoder
@@ -119,13 +121,28 @@ def test_string_hits_are_never_lost(graph, texts, query):
     assert own == sorted(own, reverse=True)
 
 
+def test_other_names_can_go_into_the_query_s_vector(graph):
+    """A unit vector between the query's own and the mean of its names'; without a name its own."""
+    expander = expanded(None, graph).expander
+    names = {t.text for t in expander.expand("low blood count") if t.kind == "synonym"}
+    (own, unknown), others = (
+        ENCODER.encode_queries(["low blood count", "xyzzy"]),
+        ENCODER.encode_queries(sorted(names)),
+    )
+    assert names
+    mixed = NamedVectors(ENCODER, expander, 0.4).encode_queries(["low blood count", "xyzzy"])
+    expected = 0.6 * own + 0.4 * others.mean(axis=0)
+    assert np.allclose(mixed, [expected / np.linalg.norm(expected), unknown], atol=1e-6)
+    assert len(NamedVectors(ENCODER, expander, 0.4).encode_queries([])) == 0
+
+
 def test_without_a_graph_the_packaged_one_is_asked(new_store):
     store = filled(new_store(16))
     retriever = load_retriever("expanded", encoder=ENCODER, store=store, dense_share=0.0)
     hits = asked(retriever, "CHF")
     assert TEXTS[1] in [hit.chunk.text for hit in hits[:3]]
     kinds = {m.term: m.kind for hit in hits for m in hit.matches}
-    assert kinds["congestive heart failure"] == "abbreviation"
+    assert kinds["heart failure"] == "synonym"
     by_letters = asked(expanded(store, "packaged"), "CHF")  # and no inventory: ICD-9 knows no CHF
     assert by_letters != hits
 
@@ -138,4 +155,7 @@ def test_options_are_checked(new_store, graph, tmp_path):
         expanded(store, graph, weights={"antonym": 0.5})
     with pytest.raises(BadArgument, match="from 0 to 1, not 2"):
         expanded(store, graph, weights={"synonym": 2})
+    for wrong in ({"dense_share": 7}, {"steps": -1}, {"dense_names": 2}, {"graph": None}):
+        with pytest.raises(BadArgument):
+            load_retriever("expanded", **{"encoder": ENCODER, "store": store, **wrong})
     assert expanded(store, str(graph.folder)).expand("CHF")

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from unit.retrievers.small_graph import small_graph, small_inventory
 
 from drehr_rag.kg import Record
+from drehr_rag.notes.folding import Folds, folded, words
 from drehr_rag.retrievers._expansion import MOST, WEIGHTS, Expander
 from drehr_rag.retrievers._linking import CONCEPTS, MENTIONS, READ, link, senses
 from drehr_rag.retrievers._phrases import Passage, phrase_of
-from drehr_rag.retrievers._terms import Folds, folded, natural, words
+from drehr_rag.retrievers._terms import natural
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def test_a_name_finds_its_abbreviation_which_is_matched_as_written(graph):
     terms = Expander(graph).expand("congestive heart failure")
     (short,) = [term for term in terms if term.kind == "abbreviation"]
     assert (short.text, short.of, short.concept) == ("CHF", "congestive heart failure", "D:1")
-    assert Passage.of("known CHF, stable", Folds()).has(phrase_of(short), exact=short.exact)
-    assert not Passage.of("known chf, stable", Folds()).has(phrase_of(short), exact=short.exact)
+    assert Passage("known CHF, stable", Folds()).has(phrase_of(short), exact=short.exact)
+    assert not Passage("known chf, stable", Folds()).has(phrase_of(short), exact=short.exact)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +78,16 @@ def test_a_name_is_abbreviated_as_the_inventory_does(graph, inventory):
     assert kinds(Expander(graph, inventory).expand("heart attack"))["MI"] == "abbreviation"
 
 
-@pytest.mark.parametrize("query", ["was", "WAS", "it", "or all", "ALL", "was it or all", "disease"])
+@pytest.mark.parametrize(
+    "query", ["was", "it", "or all", "all", "was it or all", "WAS IT OR ALL", "disease", "IT"]
+)
 def test_words_of_every_day_are_no_abbreviations(graph, inventory, query):
     assert Expander(graph, inventory).expand(query) == []
+
+
+@pytest.mark.parametrize("query", ["WAS", "Gene therapy of WAS?", "was it WAS"])
+def test_a_word_in_capitals_among_small_letters_is_an_abbreviation(graph, inventory, query):
+    assert "wiskott-aldrich syndrome" in kinds(Expander(graph, inventory).expand(query))
 
 
 def test_an_every_day_word_is_not_looked_for_as_an_abbreviation(graph, inventory):

@@ -129,3 +129,11 @@ def test_the_dense_share_can_be_chosen():
     assert totals(relative_scores(rankings, dense_share=1.0)) == pytest.approx({"a": 1, "b": 0})
     assert totals(relative_scores(rankings, dense_share=0.0)) == pytest.approx({"a": 0.5, "b": 1})
     assert relative_scores(rankings, dense_share=DENSE_SHARE) == relative_scores(rankings)
+
+
+def test_a_weak_best_is_not_lifted_to_the_top():
+    dense, weak, good = ranking({"a": 0.9, "b": 0.5}), ranking({"b": 0.1}), ranking({"b": 0.8})
+    alone = relative_scores({"dense": dense, "lexical": weak}, least=0.5)
+    assert totals(alone) == pytest.approx({"a": 0.3, "b": 0.7 * 0.1 / 0.5})
+    usual = relative_scores({"dense": dense, "lexical": good})
+    assert relative_scores({"dense": dense, "lexical": good}, least=0.5) == usual

@@ -10,6 +10,7 @@ from llama_index.core.schema import MetadataMode, QueryBundle
 from drehr_rag import ward
 from drehr_rag.errors import BadArgument, ScopeError, ScopeRequired, UnknownName
 from drehr_rag.index import EhrIndex
+from drehr_rag.integrations._search import expander_of
 from drehr_rag.integrations.llama_index import DrEhrRetriever
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import AllPatients, Cohort, Encounter, Note, Patient
@@ -53,6 +54,36 @@ def test_a_node_says_where_it_stands_and_hides_who_it_is_about(index):
         shown = node.get_content(MetadataMode.LLM)
         assert note.note_id in shown
         assert "patient_id" not in shown
+
+
+def test_a_node_tells_why_it_was_found_if_it_is_asked(index):
+    """Neither a model nor a vector sees it, and the next search is told anew."""
+    asked = {"scope": EVERYBODY, "similarity_top_k": 30}
+    plain = DrEhrRetriever(index, **asked).retrieve("chest pain")
+    told = DrEhrRetriever(index, **asked, explain=True)
+    found = told.retrieve("chest pain")
+    hits = index.search("chest pain", scope=EVERYBODY, k=30)
+    assert "negated" in [node.metadata["assertion"] for node in found]
+    for before, after, hit in zip(plain, found, hits, strict=True):
+        assert after.metadata == before.metadata | {
+            "scores": dict(hit.scores),
+            "assertion": hit.assertion,
+            "matches": [],
+        }
+        for mode in (MetadataMode.LLM, MetadataMode.EMBED):
+            assert after.node.get_content(mode) == before.node.get_content(mode)
+    [group, *_] = told.retrieve_grouped("chest pain")
+    assert all("assertion" in node.metadata for node in group.nodes)
+
+
+def test_rankings_of_two_queries_are_fused_by_their_nodes(index):
+    """What differs from query to query is not in the metadata unless it is asked for."""
+    retriever = DrEhrRetriever(index, scope=Patient("p04"))
+    one, other = map(retriever.retrieve, ("chest pain", "no chest pain on exertion"))
+    hashes = {node.node_id: node.node.hash for node in one}
+    common = [node for node in other if node.node_id in hashes]
+    assert common
+    assert all(node.node.hash == hashes[node.node_id] for node in common)
 
 
 def test_filters_narrow_as_in_the_core(index):
@@ -115,8 +146,7 @@ def test_with_texts_for_the_embedding_the_words_are_widened_by_the_indexs_own_gr
     bundle = QueryBundle("GTN", custom_embedding_strs=["nitroglycerin for chest pain"])
     retriever = DrEhrRetriever(index, scope=Patient("p04"), mode="expanded", similarity_top_k=3)
     assert {n.metadata["patient_id"] for n in retriever.retrieve(bundle)} == {"p04"}
-    assert retriever._expander() is index._retriever("expanded").expander
-    assert DrEhrRetriever(index, scope=Patient("p04"), mode="hybrid")._expander() is None
+    assert expander_of(index) is index._retriever("expanded").expander
 
 
 def test_a_vector_of_another_model_is_passed_over(index):

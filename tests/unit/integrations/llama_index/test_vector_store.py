@@ -85,7 +85,7 @@ def ask(words="chest pain", mode="default", k=7, **conditions):
         ("default", "dense"),
         ("sparse", "lexical"),
         ("text_search", "lexical"),
-        ("hybrid", "hybrid"),
+        ("hybrid", "expanded"),
     ],
 )
 @pytest.mark.parametrize("scope", [Patient("p04"), Cohort(["p01", "p04"]), EVERYBODY])
@@ -96,6 +96,15 @@ def test_finds_what_the_core_finds(full, mode, core, scope):
         assert found.ids == [hit.chunk.chunk_id for hit in hits]
         assert found.similarities == [hit.score for hit in hits]
     assert len(hits) == 7
+
+
+def test_without_other_words_hybrid_is_the_cores(full):
+    plain = DrEhrVectorStore(full.client, scope=EVERYBODY, expand=False)
+    hits = full.client.search("chest pain", scope=EVERYBODY, mode="hybrid", k=7)
+    assert plain.query(ask(mode="hybrid")).similarities == [hit.score for hit in hits]
+    narrower = plain.with_scope(Patient("p04"))
+    hits = full.client.search("chest pain", scope=Patient("p04"), mode="hybrid", k=7)
+    assert narrower.query(ask(mode="hybrid")).similarities == [hit.score for hit in hits]
 
 
 def test_alpha_is_what_the_vectors_count(full):
@@ -133,6 +142,7 @@ def test_filters_are_applied_before_the_two_sides_are_joined(full):
 
 def test_a_filter_that_the_store_does_not_know_sifts_each_side(full):
     """Each side gives its 200 best that pass, and those are joined as the core joins them."""
+    full = DrEhrVectorStore(full.client, scope=EVERYBODY, expand=False)
     letter = MetadataFilter(key="note_type", value="etter", operator=FilterOperator.TEXT_MATCH)
     core = full.client.store
     vector = np.array([MODEL.get_query_embedding("metoprolol")], dtype=np.float32)
