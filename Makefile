@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow test-properties test-ray test-real test-browser check format bench bench-versus clean
+.PHONY: demo test test-slow test-properties test-ray test-real test-browser test-wheel \
+  environments check format bench bench-versus clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -55,7 +56,10 @@ $(VLLM)/.ready: tests/integration/requirements-vllm.txt
 	touch $@
 
 test-real: $(VENV)/.dev $(VLLM_READY)
-	DREHR_VLLM_PYTHON=$(abspath $(DREHR_VLLM_PYTHON)) $(BIN)/python -m pytest -q -m "slow and vllm"
+	DREHR_VLLM_PYTHON=$(abspath $(DREHR_VLLM_PYTHON)) $(BIN)/python -m pytest -q -m "slow and vllm" $(TWO)
+
+# Both, side by side with `make -j 2 environments`: pip keeps one core busy for minutes.
+environments: $(VENV)/.dev $(VLLM_READY)
 
 $(VENV)/.ray: $(VENV)/.dev
 	$(PIP) --editable '.[ray]'
@@ -71,6 +75,10 @@ test-browser: $(VENV)/.dev
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
 	  >/dev/null 2>&1 || echo "no chromium, and none can be installed here"
 	$(BIN)/python -m pytest -q tests/integration/test_report_page.py
+
+# The wheel in an empty environment, away from the checkout.
+test-wheel:
+	.ci/smoke-wheel
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

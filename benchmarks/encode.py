@@ -26,7 +26,7 @@ SHARE = 0.9
 
 def best_bare(script: Script) -> System:
     """Bare sentence-transformers with the precision and batch size that are fastest here."""
-    tried = TRIED // 8 if script.options.quick else TRIED
+    tried = TRIED // 32 if script.options.quick else TRIED
     trial = System("trying settings", "bare", options={"tried": tried})
     rates = script.bench.answer(trial, "sweep")["rates"]
     dtype, size = max(rates, key=rates.get).split()

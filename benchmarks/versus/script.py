@@ -14,7 +14,7 @@ from benchmarks.versus.environment import competitors
 from benchmarks.versus.quality import Judge
 from benchmarks.versus.rounds import Bench, System, forget
 
-QUICK = 120
+QUICK = 60
 """Chunks of a quick run."""
 
 ROUNDS = 3

@@ -22,7 +22,7 @@ DENIED = 0.5
 """What is left of the score of a hit whose every mention is denied. Chosen on mtsamples_select and
 vaers2003 (docs/measurements.md), where from 0.3 to 0.7 nDCG@10 hardly differs."""
 
-MORE = 20
+MORE = 10
 """Hits, or patients, that are asked for beyond those wanted, or half as many again if that is more:
 each is read, though looked at only as needed."""
 

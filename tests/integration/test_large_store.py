@@ -134,6 +134,15 @@ def test_a_cohort_below_the_limit_is_searched_exactly(folder, monkeypatch):
         assert share_found(store, cohort) == 1
 
 
+def test_a_patient_is_searched_exactly_and_not_counted_before(folder, monkeypatch):
+    monkeypatch.setattr(edge, "EXACT_BELOW", 2)
+    monkeypatch.setattr(edge.q, "CountRequest", None)
+    with open_store(str(folder), access=Access(hnsw_ef=16)) as store:
+        with pytest.raises(TypeError):
+            share_found(store, Cohort(["p1", "p2"]), k=20)
+        assert share_found(store, Cohort(["p1"]), k=20) == 1
+
+
 def test_more_candidates_find_more(folder, large):
     with open_store(str(folder)) as store:
         usual = share_found(store, EVERYBODY)

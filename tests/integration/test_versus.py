@@ -221,7 +221,7 @@ def test_quick_runs_without_the_competitors(shared_data, tmp_path):
         answers = facts[script]["rounds"][0]
         equal = [a for name, a in answers.items() if "files of notes" not in name]
         assert len(equal) >= 2
-        assert {(a["texts"], a["tokens"]) for a in equal} == {(120, equal[0]["tokens"])}
+        assert {(a["texts"], a["tokens"]) for a in equal} == {(60, equal[0]["tokens"])}
         for scores in facts[script]["ndcg"].values():
             assert all(0 < score <= 1 for score in scores.values())
     assert facts["ingest"]["rounds"][0]["drehr-rag"]["agreement"] == 1

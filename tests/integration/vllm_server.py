@@ -31,7 +31,8 @@ def serving(folder, *arguments, max_len=8192, dtype="bfloat16", log=None):
     command = [os.environ["DREHR_VLLM_PYTHON"], "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(folder), "--served-model-name", "tiny", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--dtype", dtype, "--max-model-len", str(max_len)]
-    command += [*arguments]
+    # Compiling takes as long as all else of its start; the engine and its kernels are the same.
+    command += ["--enforce-eager", *arguments]
     # A random model may write spaces between two JSON tokens without end.
     narrow = '{"backend": "xgrammar", "disable_any_whitespace": true}'
     if "pooling" not in arguments:
