@@ -10,13 +10,16 @@ my-encoder = "my_package.my_encoder"
 ```
 """
 
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoints, entry_points
+from inspect import Parameter, signature
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
-from drehr_rag.errors import UnknownName
+from drehr_rag.errors import BadArgument, UnknownName
 
 
 def names(folder: str) -> list[str]:
@@ -49,3 +52,32 @@ def find(folder: str, name: str) -> ModuleType:
             if isinstance(module, ModuleType):
                 return module
     return import_module(f"{folder}.{wanted.replace('-', '_')}")
+
+
+def check_options(
+    what: str,
+    load: Callable[..., Any],
+    options: Collection[str],
+    *,
+    given: Collection[str] = (),
+) -> None:
+    """Refuse a user's options that a plug-in does not take, or that it lacks.
+
+    Args:
+        what: The plug-in, for the message: "the engine ray".
+        load: What makes it.
+        options: Names of those that the user gave.
+        given: Parameters that are not the user's: they are passed along by the caller.
+
+    Raises:
+        UnknownName: It has no such option.
+        BadArgument: An option is missing.
+    """
+    known = {n: p for n, p in signature(load).parameters.items() if n not in given}
+    own = [n for n, p in known.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if len(own) == len(known) and (wrong := sorted(set(options) - set(own))):
+        takes = f"takes only {', '.join(own)}" if own else "has no options"
+        raise UnknownName(f"{what} {takes}, not {', '.join(wrong)}")
+    needed = [n for n in own if known[n].default is Parameter.empty and n not in options]
+    if needed:
+        raise BadArgument(f"{what} needs {' and '.join(needed)}")

@@ -4,12 +4,10 @@ An engine decides nothing. Which notes are new, unchanged, replaced or rejected 
 `drehr_rag.indexing` alone, on the machine that drives the run, whatever the engine.
 """
 
-from inspect import signature
 from typing import Any
 
-from drehr_rag._registry import find
+from drehr_rag._registry import check_options, find
 from drehr_rag.engines._work import write
-from drehr_rag.errors import UnknownName
 from drehr_rag.protocols import Engine
 
 __all__ = ["load_engine", "write"]
@@ -27,9 +25,6 @@ def load_engine(name: str, **options: Any) -> Engine:
         UnknownName: No engine, or no option of it, has this name.
     """
     load = find(__name__, name).load
-    known = list(signature(load).parameters)
-    if wrong := sorted(set(options) - set(known)):
-        takes = f"takes only {', '.join(known)}" if known else "has no options"
-        raise UnknownName(f"engine {name!r} {takes}, not {', '.join(wrong)}")
+    check_options(f"the engine {name}", load, options)
     engine: Engine = load(**options)
     return engine

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drehr_rag._registry import find
+from drehr_rag._registry import check_options, find
 from drehr_rag.protocols import Generator
 
 __all__ = ["load_generator"]
@@ -15,7 +15,10 @@ def load_generator(name: str, **options: Any) -> Generator:
     model into this process.
 
     Raises:
-        UnknownName: There is none of this name.
+        UnknownName: There is none of this name, or it has no such option.
+        BadArgument: An option that it needs is missing.
     """
-    generator: Generator = find(__name__, name).load(**options)
+    load = find(__name__, name).load
+    check_options(f"the generator {name}", load, options)
+    generator: Generator = load(**options)
     return generator

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from hashlib import sha256
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from anyio import to_thread
 
@@ -26,11 +26,6 @@ T = TypeVar("T")
 
 COUNTED = 4096
 """Texts whose tokens are remembered: passages come again from one question to the next."""
-
-
-def load(*, url: str, **options: Any) -> "OpenAIGenerator":
-    """A generator at `url`, e.g. `http://localhost:8000/v1`; the options are the class's."""
-    return OpenAIGenerator(url, **options)
 
 
 class OpenAIGenerator:
@@ -230,3 +225,7 @@ class OpenAIGenerator:
 
 def _messages(request: GenerationRequest) -> Messages:
     return [{"role": "user", "content": request.prompt}]
+
+
+load = OpenAIGenerator
+"""By its name: the options are the class's."""

@@ -27,11 +27,6 @@ _INSTALL = (
 )
 
 
-def load(*, model: str, **options: Any) -> "VllmGenerator":
-    """A generator of the model in a folder, or of one in the hub's cache; options: the class's."""
-    return VllmGenerator(model, **options)
-
-
 class VllmGenerator:
     """Writes replies that fit the request's JSON schema, as vLLM's structured outputs hold them.
 
@@ -201,3 +196,7 @@ def _failure(problem: Exception) -> GeneratorError:
             what,
         )
     return GeneratorError(what)
+
+
+load = VllmGenerator
+"""By its name: the options are the class's."""

@@ -1,11 +1,9 @@
 """Query and passages to scores: one module a reranker, each `load(model=None, *, encoder, …)`."""
 
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from drehr_rag._registry import find
-from drehr_rag.errors import UnknownName
+from drehr_rag._registry import check_options, find
 from drehr_rag.protocols import Encoder, Reranker
 
 __all__ = ["load_reranker"]
@@ -28,9 +26,6 @@ def load_reranker(name: str | Path, *, encoder: Encoder | None = None, **options
     """
     plugin, _, model = str(name).partition(":")
     load = find(__name__, plugin).load
-    own = [part for part in signature(load).parameters if part not in ("model", "encoder")]
-    if wrong := sorted(set(options) - set(own)):
-        takes = f"takes {', '.join(own)}" if own else "has no options"
-        raise UnknownName(f"the reranker {plugin} {takes}, not {', '.join(wrong)}")
+    check_options(f"the reranker {plugin}", load, options, given=("model", "encoder"))
     reranker: Reranker = load(model or None, encoder=encoder, **options)
     return reranker

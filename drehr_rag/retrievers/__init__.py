@@ -1,13 +1,14 @@
 """Query to hits: one module a retriever, each with `build(encoder, store, **options)`."""
 
-from inspect import signature
 from typing import Any
 
-from drehr_rag._registry import find
-from drehr_rag.errors import UnknownName
+from drehr_rag._registry import check_options, find
 from drehr_rag.protocols import Retriever
 
 __all__ = ["load_retriever"]
+
+OURS = ("encoder", "store")
+"""What an index gives to each retriever."""
 
 
 def load_retriever(name: str, **parts: Any) -> Retriever:
@@ -21,10 +22,7 @@ def load_retriever(name: str, **parts: Any) -> Retriever:
         UnknownName: There is none of this name, or it has no such option.
     """
     build = find(__name__, name).build
-    known = signature(build).parameters
-    if wrong := sorted(set(parts) - set(known)):
-        own = [part for part in known if part not in ("encoder", "store")]
-        takes = f"takes {', '.join(own)}" if own else "has no options"
-        raise UnknownName(f"the retriever {name} {takes}, not {', '.join(wrong)}")
+    options = [part for part in parts if part not in OURS]
+    check_options(f"the retriever {name}", build, options, given=OURS)
     retriever: Retriever = build(**parts)
     return retriever

@@ -11,7 +11,12 @@ from drehr_rag import _registry, errors
 from drehr_rag._extras import require
 from drehr_rag._registry import find, names
 from drehr_rag.encoders import load_encoder
-from drehr_rag.errors import DrehrError, MissingExtra, UnknownName
+from drehr_rag.errors import BadArgument, DrehrError, MissingExtra, UnknownName
+from drehr_rag.generators import load_generator
+from drehr_rag.notes.annotators import load_annotator
+from drehr_rag.notes.chunkers import load_chunker
+from drehr_rag.rerankers import load_reranker
+from drehr_rag.retrievers import load_retriever
 from drehr_rag.testing import HashEncoder
 from drehr_rag.types import SearchMode
 
@@ -127,3 +132,38 @@ def test_the_tree_of_errors():
     assert all(f" {e.__name__}" in errors.__doc__ or e is DrehrError for e in own)
     assert issubclass(errors.ScopeRequired, TypeError)
     assert issubclass(errors.BadArgument, ValueError)
+
+
+def chunker(name, **options):
+    return load_chunker(name, count_tokens=len, max_tokens=256, **options)
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "options", "said"),
+    [
+        (load_annotator, "rules", {"size": 1}, "annotator rules takes only find, not size"),
+        (load_retriever, "dense", {"size": 1}, "retriever dense has no options, not size"),
+        (load_reranker, "late-interaction", {"a": 1}, "late-interaction takes only kept, not a"),
+        (load_generator, "openai", {"url": "http://localhost:1/v1", "b": 1}, "not b"),
+        (chunker, "sections", {"size": 1}, "sections takes only target_tokens, not size"),
+    ],
+)
+def test_an_option_that_a_plug_in_does_not_have(load, name, options, said):
+    with pytest.raises(UnknownName, match=said):
+        load(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "options", "said"),
+    [
+        (load_annotator, "rules", {}, "the annotator rules needs find"),
+        (load_annotator, "genie", {}, "the annotator genie needs client"),
+        (load_generator, "openai", {"model": "m"}, "the generator openai needs url"),
+        (load_generator, "vllm", {}, "the generator vllm needs model"),
+        (chunker, "words", {"size": "many"}, "size is a whole number from 1 up, not 'many'"),
+        (chunker, "sections", {"target_tokens": 0}, "target_tokens is a whole number from 1"),
+    ],
+)
+def test_an_option_that_a_plug_in_lacks_or_cannot_read(load, name, options, said):
+    with pytest.raises(BadArgument, match=said):
+        load(name, **options)

@@ -8,8 +8,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from drehr_rag._registry import find
-from drehr_rag.errors import EvaluationError, UnknownName
+from drehr_rag._registry import check_options, find
+from drehr_rag.errors import EvaluationError
 from drehr_rag.eval.task import Task
 
 __all__ = ["load_benchmark"]
@@ -28,12 +28,8 @@ def load_benchmark(name: str, place: str | Path | None = None, **options: Any) -
         EvaluationError: Its files are missing, damaged or do not fit each other.
     """
     load = find(__name__, name).load
-    parameters = signature(load).parameters
-    known = [p for p in parameters if p != "place"]
-    if wrong := sorted(set(options) - set(known)):
-        takes = f"takes {', '.join(known)}" if known else "has no options"
-        raise UnknownName(f"the benchmark {name} {takes}, not {', '.join(wrong)}")
-    if "place" not in parameters:
+    check_options(f"the benchmark {name}", load, options, given=("place",))
+    if "place" not in signature(load).parameters:
         if place is not None:
             raise EvaluationError(f"the benchmark {name} is in the package: it takes no folder")
         return _remembered(load(**options), name, None, options)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from drehr_rag._arguments import whole
-from drehr_rag._registry import find
+from drehr_rag._registry import check_options, find
 from drehr_rag.errors import NoteError
 from drehr_rag.protocols import NoteStream
 from drehr_rag.types import Mention, Note, Reject
@@ -30,10 +30,13 @@ def load_annotator(name: str, **options: Any) -> Annotator:
     """An annotator by name: `rules`, `medspacy` or `genie`.
 
     Raises:
-        UnknownName: There is none of this name.
+        UnknownName: There is none of this name, or it has no such option.
+        BadArgument: An option that it needs is missing (`find`, or `client` of `genie`).
         MissingExtra: What it needs is not installed.
     """
-    annotator: Annotator = find(__name__, name).load(**options)
+    load = find(__name__, name).load
+    check_options(f"the annotator {name}", load, options)
+    annotator: Annotator = load(**options)
     return annotator
 
 

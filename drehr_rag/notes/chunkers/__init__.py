@@ -1,11 +1,10 @@
 """Notes to chunks: one module a chunker, each with `build(**options)`."""
 
 from collections.abc import Callable, Sequence
-from inspect import signature
 from typing import Any
 
-from drehr_rag._registry import find
-from drehr_rag.errors import BadArgument, UnknownName
+from drehr_rag._registry import check_options, find
+from drehr_rag.errors import BadArgument
 from drehr_rag.protocols import Chunker
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -28,13 +27,9 @@ def load_chunker(
         UnknownName: No chunker, or no option of it, has this name.
     """
     build = find(__name__, name).build
+    check_options(f"the chunker {name}", build, options, given=("count_tokens", "max_tokens"))
     try:
         chunker: Chunker = build(count_tokens=count_tokens, max_tokens=max_tokens, **options)
-    except TypeError:
-        known = [p for p in signature(build).parameters if p not in ("count_tokens", "max_tokens")]
-        takes = f"takes only {', '.join(known)}" if known else "has no options"
-        wrong = ", ".join(sorted(set(options) - set(known)))
-        raise UnknownName(f"chunker {name!r} {takes}, not {wrong}") from None
     except BadArgument:
         raise
     except ValueError as problem:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from drehr_rag._arguments import whole
 from drehr_rag.notes.chunkers import CountTokens
 from drehr_rag.notes.chunkers._chunk import make_chunk
 from drehr_rag.notes.sections import split_sections
@@ -42,15 +43,14 @@ class SectionChunker:
         target_tokens: Chunks are filled up to this, or to `max_tokens` if that is less.
 
     Raises:
-        ValueError: The target is not positive.
+        BadArgument: The target is no positive whole number.
     """
 
     def __init__(
         self, *, count_tokens: CountTokens, max_tokens: int, target_tokens: int = TARGET_TOKENS
     ) -> None:
         """Check the numbers."""
-        if target_tokens < 1:
-            raise ValueError(f"target_tokens {target_tokens} must be at least 1")
+        whole(target_tokens, "target_tokens", 1)
         self.count_tokens = count_tokens
         self.limit = min(max_tokens, target_tokens)
 

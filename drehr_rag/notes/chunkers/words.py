@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
+from drehr_rag._arguments import whole
 from drehr_rag.errors import UnknownName
 from drehr_rag.notes.chunkers import CountTokens
 from drehr_rag.notes.chunkers._chunk import make_chunk
@@ -37,6 +38,7 @@ class WordChunker:
 
     Raises:
         UnknownName: No cleaning has this name.
+        BadArgument: Size or overlap is no whole number.
         ValueError: The overlap is not smaller than the size.
     """
 
@@ -46,7 +48,9 @@ class WordChunker:
         """Check the numbers."""
         if cleaning not in get_args(Cleaning):
             raise UnknownName(f"no cleaning is called {cleaning!r}: dr_ehr or cliniq")
-        if not 0 <= overlap < size:
+        whole(size, "size", 1)
+        whole(overlap, "overlap", 0)
+        if overlap >= size:
             raise ValueError(f"overlap {overlap} must be from 0 to below the size {size}")
         self.cleaning: Cleaning = cleaning
         self.size = size

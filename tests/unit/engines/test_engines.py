@@ -28,7 +28,7 @@ def test_engines_are_found_by_name():
     assert names("drehr_rag.engines") == ["local", "ray"]
     with pytest.raises(UnknownName, match="no engine is called 'spark': there are local, ray"):
         load_engine("spark")
-    with pytest.raises(UnknownName, match="engine 'local' has no options, not workers"):
+    with pytest.raises(UnknownName, match="the engine local has no options, not workers"):
         load_engine("local", workers=2)
     with pytest.raises(UnknownName, match="takes only workers, gpus_per_worker, not gpus"):
         load_engine("ray", gpus=2)

@@ -220,7 +220,7 @@ def test_what_a_benchmark_does_not_take_is_said(tmp_path):
         UnknownName, match=r"no benchmark is called 'clinic'.*Did you mean 'cliniq'"
     ):
         load_benchmark("clinic")
-    with pytest.raises(UnknownName, match="beir takes split, not part"):
+    with pytest.raises(UnknownName, match="beir takes only split, not part"):
         load_benchmark("beir", tmp_path, part="x")
     with pytest.raises(EvaluationError, match="takes no folder"):
         load_benchmark("ward", tmp_path)

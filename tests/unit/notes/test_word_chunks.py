@@ -149,6 +149,6 @@ def test_options():
         load(sise=5)
     with pytest.raises(UnknownName, match=r"no chunker is called 'word'.*Did you mean 'words'"):
         load_chunker("word", count_tokens=lambda texts: [], max_tokens=9)
-    for size, overlap in [(10, 10), (5, -1), (0, 0)]:
+    for size, overlap in [(10, 10), (5, -1)]:
         with pytest.raises(ValueError, match="overlap"):
             load(size=size, overlap=overlap)

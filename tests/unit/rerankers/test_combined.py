@@ -148,7 +148,7 @@ def test_texts_alone_are_told_apart_by_their_words():
         ({"recency": "much"}, BadArgument, "recency is a number from 0 up"),
         ({"recency": 0.1, "weights": {"recency": 0.2}}, BadArgument, "given twice"),
         ({"sections": {"plan": -1}}, BadArgument, "the gain of section plan"),
-        ({"age": 1}, UnknownName, "takes weights, recency, sections, not age"),
+        ({"age": 1}, UnknownName, "takes only weights, recency, sections, not age"),
     ],
 )
 def test_what_cannot_be_meant(options, error, message):

@@ -79,7 +79,7 @@ def test_what_is_closer_word_by_word_stands_higher():
         ("late-interaction:x", {}, BadArgument, "only the index's own encoder"),
         ("late-interaction", {"encoder": object()}, BadArgument, "tells its token vectors"),
         ("late-interaction", {"kept": -1}, BadArgument, "kept is a whole number"),
-        ("late-interaction", {"depth": 1}, UnknownName, "takes kept, not depth"),
+        ("late-interaction", {"depth": 1}, UnknownName, "takes only kept, not depth"),
         ("late-interactoin", {}, UnknownName, "Did you mean 'late-interaction'"),
     ],
 )
