@@ -138,7 +138,7 @@ def test_retrievers_of_others_give_the_same_scores(run, folder):
         ("eval ward --mode dense", 2, "mode 'dense' needs an encoder"),
         ("eval ward --mode nearest --encoder offline", 2, "no retriever is called 'nearest'"),
         ("eval ward --mode lexical --option split=test", 2, "the ward has no split 'test'"),
-        ("eval ward --mode lexical --option part=1", 2, "takes only chunker, split, words, not part"),
+        ("eval ward --mode lexical --option part=1", 2, "only chunker, split, words, not part"),
         ("eval ward --mode lexical --measure nDGC@10", 1, "no measure is called 'nDGC@10'"),
         ("eval ward --mode lexical --measure ERR@10", 1, "no measure is called 'ERR@10' that can"),
         ("eval ward --mode lexical --measure INSQ", 1, "no measure is called 'INSQ' that can"),

@@ -1,10 +1,8 @@
 """Similarities to one number: one module a loss, each with `build(**options)`."""
 
-from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol
 
-from drehr_rag._registry import find
-from drehr_rag.errors import UnknownName
+from drehr_rag._registry import check_options, find
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,8 +44,6 @@ def load_loss(name: str, **options: Any) -> Loss:
         TrainingError: An option's value cannot be meant.
     """
     build = find(__name__, name).build
-    known = list(signature(build).parameters)
-    if wrong := sorted(set(options) - set(known)):
-        raise UnknownName(f"the loss {name} takes {', '.join(known)}, not {', '.join(wrong)}")
+    check_options(f"the loss {name}", build, options)
     loss: Loss = build(**options)
     return loss

@@ -35,7 +35,7 @@ def test_names():
     ("name", "options", "error", "said"),
     [
         ("infonc", {}, UnknownName, "Did you mean 'infonce'"),
-        ("infonce", {"variant": "x"}, UnknownName, "takes temperature, symmetric, not variant"),
+        ("infonce", {"variant": "x"}, UnknownName, "only temperature, symmetric, not variant"),
         ("infonce", {"temperature": 0.0}, TrainingError, "temperature is 0.0"),
         ("multi-similarity", {"variant": "wang"}, TrainingError, "there are released, wang2019"),
         ("multi-similarity", {"scale_neg": float("nan")}, TrainingError, "scale_neg is nan"),
