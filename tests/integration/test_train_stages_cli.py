@@ -116,7 +116,7 @@ def test_epochs_stand_in_place_of_a_presets_steps_and_twice_is_once(run, place):
         (["--set", "freeze=some"], "--set freeze=some"),
         (["--lr", "0"], "lr is 0"),
         (["--loss", "multi-similarity", "--variant", "x"], "no variant is called 'x'"),
-        (["--variant", "released"], "the loss infonce takes temperature"),
+        (["--variant", "released"], "infonce takes only temperature, symmetric, not variant"),
         (["--evaluate", "devset"], "needs the folder"),
         (["--examples", "x.jsonl=y"], "FILE=WEIGHT"),
         (["--examples", "nowhere.jsonl"], "cannot read"),
