@@ -3,9 +3,7 @@
 Exit codes: 0 done; 1 it failed; 2 the command was not meant like this; 130 interrupted.
 """
 
-import signal
 import sys
-from contextlib import suppress
 
 import typer
 from rich.console import Console
@@ -13,6 +11,7 @@ from rich.text import Text
 
 from drehr_rag import __version__
 from drehr_rag._registry import find, names
+from drehr_rag.cli._ending import Ended, listen
 from drehr_rag.errors import BadArgument, DrehrError, ScopeError, ScopeRequired
 
 app = typer.Typer(
@@ -50,10 +49,12 @@ for _name in names(__name__):
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback."""
-    with suppress(ValueError):  # outside the main thread there are no signals
-        signal.signal(signal.SIGTERM, _stop)  # so that temporary files of notes are removed
+    listen()
     try:
         app()
+    except Ended as ended:
+        ended.heard = True
+        raise
     except (BadArgument, ScopeError, ScopeRequired) as problem:
         _fail(problem, 2)
     except DrehrError as problem:
@@ -63,10 +64,6 @@ def main() -> None:
         sys.exit(130)
     except (OSError, UnicodeEncodeError) as problem:
         _fail(problem, 1)
-
-
-def _stop(number: int, frame: object) -> None:
-    sys.exit(128 + number)
 
 
 def _fail(problem: Exception, code: int) -> None:
