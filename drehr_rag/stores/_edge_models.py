@@ -25,7 +25,12 @@ _DATATYPES = {
 
 
 def create(manifest: Mapping[str, Any], place: Path) -> Any:
-    """A new shard in a folder that does not exist yet, with its payload indexes."""
+    """A new shard in a folder that does not exist yet, with its payload indexes.
+
+    Texts are kept in memory like the vectors, so far as the system has room: by default the engine
+    tells it to forget them, and each that is read after the next opening is read from the disk
+    (.14 ms on an NVMe disk, .01 otherwise; Qdrant Edge 0.9).
+    """
     layout = layout_of(manifest)
     dense = q.EdgeVectorParams(
         size=manifest["dimension"],
@@ -39,7 +44,10 @@ def create(manifest: Mapping[str, Any], place: Path) -> Any:
     )
     sparse = q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)
     config = q.EdgeConfig(
-        vectors={"dense": dense}, sparse_vectors={"lexical": sparse}, wal_enabled=True
+        vectors={"dense": dense},
+        sparse_vectors={"lexical": sparse},
+        payload_memory=q.Memory.Cold if layout.on_disk else q.Memory.Cached,
+        wal_enabled=True,
     )
     place.mkdir(mode=0o700)
     shard = q.EdgeShard.create(str(place), config)

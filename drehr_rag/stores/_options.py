@@ -48,8 +48,8 @@ class Layout(_Options):
         precision: Of the numbers; above 1024 dimensions `float16`, else `float32`.
         quantisation: A copy in one byte or one bit a number, searched first; the best are scored
             again by the vectors themselves. None keeps no copy.
-        on_disk: Whether the vectors stay on disk instead of in memory; the copy, if any, is held
-            in memory.
+        on_disk: Whether the vectors, and in a folder the texts too, stay on disk instead of in
+            memory; the copy, if any, is held in memory. A server keeps texts as it was set up to.
         hnsw_m: Edges a node of the graph (Qdrant's default).
         hnsw_ef_construct: Candidates while the graph is built (Qdrant's default).
         shards: Parts of the collection, over the nodes of a cluster; None leaves it to the server.
