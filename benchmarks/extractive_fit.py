@@ -5,7 +5,7 @@
 A sentence's score is a weighted sum of its signals, fitted so that the sentences of the evidence
 get the largest share of exp(score) of all that were read (a softmax, weights kept small). Printed
 are the weights fitted on all; then, with weights fitted on the other patients, and on the other
-writer's questions, what each least of what must be told would answer and leave.
+writers' questions, what each least of what must be told would answer and leave.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +28,9 @@ from drehr_rag.qa import Settings
 
 SMALL = 3.0
 """How much weights are kept small."""
+
+WRITERS = {"m2": "second", "m3": "third"}
+"""Of practice questions, by their ids; the first wrote all others."""
 
 LEASTS = (0.4, 0.45, 0.48, 0.5, 0.52, 0.53, 0.54, 0.55, 0.56, 0.58, 0.6, 0.65)
 
@@ -67,7 +70,7 @@ def _cases() -> list[_Case]:
                 (place["note_id"], place["start"], place["end"]) for place in question["evidence"]
             ]
             hit = [_touches(one, listening.passages, texts, places) for one in sentences]
-            writer = "second" if question["question_id"].startswith("m2-") else "first"
+            writer = WRITERS.get(question["question_id"].partition("-")[0], "first")
             case = (question["patient_id"], writer, bool(places), sentences, known)
             cases.append(_Case(*case, told(question["question"], known, sentences), np.array(hit)))
     return cases
@@ -134,9 +137,9 @@ def main() -> None:
     out.print({n: round(float(w), 2) for n, w in zip(NAMES, _fitted(cases, spread), strict=True)})
     out.print(_table(cases, _quoted(cases, spread, "patient"), "fitted on the other patients"))
     quoted = _quoted(cases, spread, "writer")
-    for writer in ("first", "second"):
+    for writer in ("first", *WRITERS.values()):
         some = [n for n, case in enumerate(cases) if case.writer == writer]
-        title = f"questions of the {writer} writer, fitted on the other's"
+        title = f"questions of the {writer} writer, fitted on the others'"
         out.print(_table([cases[n] for n in some], [quoted[n] for n in some], title))
 
 

@@ -61,7 +61,8 @@ def practice() -> list[dict[str, Any]]:
 
     Those of ids `m-` were written by somebody who had read the dev questions, and who then wrote
     what first answered them without a language model. Those of ids `m2-` were written later, by
-    somebody who had seen the notes alone: no question, no code, no thesaurus.
+    somebody who had seen the notes alone: no question, no code, no thesaurus. So were those of
+    `m3-`, later still, of half of the patients; their absent ones tell whether they are `wily`.
     """
     return list(_rows("practice.jsonl"))
 

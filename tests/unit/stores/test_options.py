@@ -114,6 +114,19 @@ def test_every_layout_finds_nearly_what_exact_search_finds(tmp_path, layout, sha
         assert recall >= least
 
 
+@pytest.mark.parametrize(
+    ("layout", "kind"), [(None, "in_ram_mmap"), (Layout(on_disk=True), "mmap")]
+)
+def test_texts_are_where_the_vectors_are(tmp_path, layout, kind):
+    """By the engine's own books, before and after it has built a graph."""
+    with open_store(str(tmp_path / "x"), manifest={"dimension": 8}, layout=layout) as store:
+        put(store, [make_chunk(0)], clustered(1, 8), random_sparse(np.random.default_rng(1), 1))
+        store._optimise_apart()
+        books = [*(tmp_path / "x" / "shard" / "segments").glob("*/segment.json")]
+        kept = [json.loads(book.read_text())["config"]["payload_storage_type"] for book in books]
+    assert kept and all(one == {"type": kind} for one in kept)
+
+
 def test_a_layout_is_chosen_once(tmp_path):
     place = str(tmp_path / "x")
     open_store(place, manifest={"dimension": 8}, layout=Layout(quantisation="int8")).close()
