@@ -32,10 +32,10 @@ def contents(place):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of 300 MB, and a function that makes it larger."""
+    """A disk of 350 MB in memory, where a file's empty pages take room once they are read."""
     place = tmp_path / "disk"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=350m", "tmpfs", str(place)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("a disk that fills up needs leave to mount one")
     try:
