@@ -20,9 +20,11 @@ def load_retriever(name: str, **parts: Any) -> Retriever:
 
     Raises:
         UnknownName: There is none of this name, or it has no such option.
+        BadArgument: A part that it needs is missing.
     """
     build = find(__name__, name).build
     options = [part for part in parts if part not in OURS]
     check_options(f"the retriever {name}", build, options, given=OURS)
+    check_options(f"the retriever {name}", build, list(parts))  # encoder and store are there, too
     retriever: Retriever = build(**parts)
     return retriever

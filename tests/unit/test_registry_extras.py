@@ -158,6 +158,8 @@ def test_an_option_that_a_plug_in_does_not_have(load, name, options, said):
     [
         (load_annotator, "rules", {}, "the annotator rules needs find"),
         (load_annotator, "genie", {}, "the annotator genie needs client"),
+        (load_retriever, "dense", {}, "the retriever dense needs encoder and store"),
+        (load_retriever, "lexical", {"encoder": None}, "the retriever lexical needs store"),
         (load_generator, "openai", {"model": "m"}, "the generator openai needs url"),
         (load_generator, "vllm", {}, "the generator vllm needs model"),
         (chunker, "words", {"size": "many"}, "size is a whole number from 1 up, not 'many'"),

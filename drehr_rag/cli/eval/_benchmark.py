@@ -46,8 +46,8 @@ def command_for(name: str) -> Callable[..., None]:
         mode: Annotated[
             Optional[list[str]],  # noqa: UP045
             typer.Option(
-                help="hybrid (default), dense, lexical, rrf, expanded, reranked; repeated: side by "
-                "side."
+                help="expanded (default, as in a search), hybrid, dense, lexical, rrf, reranked; "
+                "repeated: side by side."
             ),
         ] = None,
         assertion: Annotated[
@@ -166,7 +166,7 @@ def _modes(modes: list[str] | None, retriever: str | None, save_run: Path | None
         find("drehr_rag.retrievers", mode)
     if save_run and not save_run.absolute().parent.is_dir():
         raise BadArgument(f"--save-run {save_run}: there is no folder {save_run.parent}")
-    return list(dict.fromkeys(modes or ["hybrid"]))
+    return list(dict.fromkeys(modes or ["expanded"]))
 
 
 @contextmanager
