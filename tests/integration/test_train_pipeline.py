@@ -195,9 +195,10 @@ def test_an_error_names_its_step_and_the_next_run_goes_on_there(place, run):
     assert ran(run("train", "run", str(file), "--json")) == [False, True]
 
 
-def test_the_benchmarks_pipeline_holds_only_commands_and_options_that_there_are(run, monkeypatch):
+@pytest.mark.parametrize("name", ["training.toml", "training_longer.toml"])
+def test_a_benchmarks_pipeline_holds_only_commands_that_there_are(name, run, monkeypatch):
     monkeypatch.chdir(ROOT)
-    recipe = ROOT / "benchmarks" / "training.toml"
+    recipe = ROOT / "benchmarks" / name
     assert all(ran(run("train", "run", recipe, "--dry-run", "--json")))
 
 
