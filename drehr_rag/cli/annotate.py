@@ -63,11 +63,12 @@ def command(
     if out.exists() and not said.exists():
         raise BadArgument(f"{out} was not made by this command: give --out another name")
     counts: Counter[str] = Counter()
-    settings = {"by": by, "model": model} if by == "genie" else {"by": by, "graph": graph}
+    terms = None if by == "genie" else StoredGraph(GRAPH if graph == NAME else graph)
+    of = {"model": model} if terms is None else {"graph": graph, "terms": terms.checksum[:12]}
     rows = (row for one in sources for row in read_notes(one, format=format, fields=fields))
     with (
-        _annotator(by, graph, generator_url, model) as (annotator, at_once),
-        remembering(annotator, said, settings) as known,
+        _annotator(by, terms, generator_url, model) as (annotator, at_once),
+        remembering(annotator, said, {"by": by, **of}) as known,
     ):
         try:
             with (
@@ -83,10 +84,10 @@ def command(
 
 @contextmanager
 def _annotator(
-    by: str, graph: str, url: str | None, model: str | None
+    by: str, graph: StoredGraph | None, url: str | None, model: str | None
 ) -> Iterator[tuple[Annotator, int]]:
     """The annotator, and how many notes it takes at a time."""
-    if by != "genie":
+    if graph is not None:
         if url or model:
             raise BadArgument("--generator-url and --model go with --by genie")
         yield load_annotator(by, find=_finder(graph)), 1
@@ -98,9 +99,8 @@ def _annotator(
         yield load_annotator(by, client=client), client.concurrency
 
 
-def _finder(graph: str) -> Find:
-    opened = StoredGraph(GRAPH if graph == NAME else graph)
-    matcher = Matcher(term for term in opened.terms() if fit(term))
+def _finder(graph: StoredGraph) -> Find:
+    matcher = Matcher(term for term in graph.terms() if fit(term))
     return lambda text: [(one.start, one.end) for one in matcher.find(text)]
 
 

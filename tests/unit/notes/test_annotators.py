@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from drehr_rag import EhrIndex
 from drehr_rag.cli import app
 from drehr_rag.errors import BadArgument, GeneratorError, MissingExtra, NoteError, UnknownName
 from drehr_rag.generators import load_generator
+from drehr_rag.kg import build_graph
 from drehr_rag.notes.annotators import annotated, load_annotator
 from drehr_rag.notes.annotators.genie import parts
 from drehr_rag.notes.annotators.medspacy import MedSpacy
@@ -269,10 +271,26 @@ def test_no_file_of_somebody_else_is_touched(notes, tmp_path, monkeypatch):
 
 def test_other_settings_do_not_pass_for_what_was_said(notes, tmp_path, monkeypatch):
     monkeypatch.setattr("drehr_rag.cli.annotate._finder", lambda graph: find)
-    out = tmp_path / "out.jsonl"
+    out, graph = tmp_path / "out.jsonl", tmp_path / "kg"
+    (tmp_path / "terms.csv").write_text("id,term\nX:1,chest pain\n")
+    build_graph(graph, [f"table:{tmp_path}/terms.csv?id=id&term=term"])
     command(notes, "--out", out)
-    done, _ = command(notes, "--out", out, "--graph", "./kg")
-    assert "said by rules, graph packaged, not by rules, graph ./kg" in str(done.exception)
+    done, _ = command(notes, "--out", out, "--graph", graph)
+    was, now = "said by rules, graph packaged, terms ", f", not by rules, graph {graph}, terms "
+    assert was in str(done.exception) and now in str(done.exception)
+
+
+def test_a_graph_built_anew_with_other_terms_is_another_graph(notes, tmp_path):
+    pytest.importorskip("daachorse")
+    out, graph = tmp_path / "out.jsonl", tmp_path / "kg"
+    reasons = []
+    for terms in ("X:1,chest pain", "X:1,chest pain", "X:1,chest pain\nX:2,gout"):
+        (tmp_path / "terms.csv").write_text(f"id,term\n{terms}\n")
+        shutil.rmtree(graph, ignore_errors=True)
+        build_graph(graph, [f"table:{tmp_path}/terms.csv?id=id&term=term"])
+        done, _ = command(notes, "--out", out, "--graph", graph)
+        reasons.append(str(done.exception or ""))
+    assert reasons[:2] == ["", ""] and "holds what was said by rules" in reasons[2]
 
 
 def test_newer_notes_and_those_taken_back(notes, tmp_path, monkeypatch):
