@@ -1,6 +1,6 @@
 """What `ask` and `search` find on the invented ward: dev for choosing, frozen for reporting.
 
-    python -m benchmarks.ward_answers [--split dev|frozen|fresh|fresh2] [--show]
+    python -m benchmarks.ward_answers [--split dev|frozen|fresh|fresh2|fresh3] [--show]
 
 An answer is right if one of its citations overlaps a stretch that the judges marked as evidence.
 """
@@ -17,7 +17,7 @@ from rich.table import Table
 from drehr_rag import AllPatients, EhrIndex, Patient, ward
 from drehr_rag.types import Answer, Chunk, Citation
 
-FRESH: Mapping[Any, Any] = {"fresh": 1, "fresh2": 2}
+FRESH: Mapping[Any, Any] = {"fresh": 1, "fresh2": 2, "fresh3": 3}
 """Sets of questions alone, and their writers."""
 
 

@@ -41,18 +41,20 @@ def questions(split: Split | None = None) -> list[dict[str, Any]]:
     return _of_split("questions.jsonl", split)
 
 
-def fresh(writer: Literal[1, 2] = 1) -> list[dict[str, Any]]:
-    """More frozen questions, as `questions` has them: 52 of split `fresh`, 100 of `fresh2`.
+def fresh(writer: Literal[1, 2, 3] = 1) -> list[dict[str, Any]]:
+    """More frozen questions, as `questions` has them: of split `fresh`, `fresh2` or `fresh3`.
 
-    Written later than the others, each by somebody who saw only the notes. The second told of each
-    absent one whether it is `wily`: what it asks about is named in the notes, but not told.
+    Written later than the others, by people who saw only the notes. Those of `fresh3` were asked
+    before the notes were read, from how a patient's first one begins: what one wants to know,
+    whether it is told or not. Each absent one of the last two sets says whether it is `wily`: what
+    it asks about is named in the notes, but not told.
 
     Raises:
         UnknownName: There is no such writer.
     """
-    names = {1: "fresh.jsonl", 2: "fresh2.jsonl"}
+    names = {1: "fresh.jsonl", 2: "fresh2.jsonl", 3: "fresh3.jsonl"}
     if writer not in names:
-        raise UnknownName(f"the ward has no fresh questions by writer {writer!r}: 1 or 2")
+        raise UnknownName(f"the ward has no fresh questions by writer {writer!r}: 1, 2 or 3")
     return list(_rows(names[writer]))
 
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from hashlib import sha256
+from itertools import chain
 
 import pytest
 
@@ -15,6 +16,7 @@ FROZEN = "1120ef130bb36e243a8558083f7dae54c604a01dca3f82f65fad8ed57becefa0"
 FRESH = [
     "479b7099914df3e4390e6744d61c7a84aa77fcbd2813ad03dce728d5d9a685d5",
     "713d14f48898c7eb83abdc27bf2fa87f9be2d0efcdde917775d3297026da45aa",
+    "6406e20107dfeac5946f226bfe376d1571bf53288d76dd6ff2e85d61678c4bde",
 ]
 """Of the questions that were written last, before the generator that they judge was asked."""
 
@@ -56,9 +58,10 @@ def test_every_judgment_stands_where_it_says():
 
 def test_every_question_has_its_evidence_in_the_patients_own_notes():
     notes = {note.note_id: note for note in ward.notes()}
-    questions = [*ward.questions(), *ward.fresh(), *ward.fresh(2), *ward.practice()]
+    fresh = [ward.fresh(writer) for writer in (1, 2, 3)]
+    questions = [*ward.questions(), *chain(*fresh), *ward.practice()]
     assert len(ward.questions()) >= 80
-    assert [len(ward.fresh()), len(ward.fresh(2))] == [52, 100]
+    assert [len(some) for some in fresh] == [52, 100, 132]
     assert len({question["question_id"] for question in questions}) == len(questions)
     assert {question["patient_id"] for question in questions} == {
         note.patient_id for note in notes.values()
@@ -79,12 +82,12 @@ def test_the_frozen_half_is_frozen():
     for of in (ward.queries, ward.questions):
         assert abs(len(of("frozen")) - len(of("dev"))) <= 10
         assert len(of("frozen")) + len(of("dev")) == len(of())
-    frozen = [json.dumps(ward.fresh(writer), sort_keys=True) for writer in (1, 2)]
+    frozen = [json.dumps(ward.fresh(writer), sort_keys=True) for writer in (1, 2, 3)]
     assert [sha256(text.encode()).hexdigest() for text in frozen] == FRESH
 
 
 def test_an_unknown_split_is_an_error():
     with pytest.raises(UnknownName, match="dev or frozen"):
         ward.questions("test")
-    with pytest.raises(UnknownName, match="1 or 2"):
-        ward.fresh(3)
+    with pytest.raises(UnknownName, match="1, 2 or 3"):
+        ward.fresh(4)
