@@ -55,6 +55,23 @@ class Told(TrainerCallback):  # type: ignore[misc]
             self._progress(state.global_step, state.max_steps, dict(self._latest))
 
 
+class Saving(TrainerCallback):  # type: ignore[misc]
+    """Saves between evaluations too, which may be half an hour apart.
+
+    Args:
+        every: Steps.
+    """
+
+    def __init__(self, every: int) -> None:
+        """Nothing is saved here."""
+        self._every = every
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Transformers itself saves only where it evaluates, if it is to find the best."""
+        if state.global_step % self._every == 0:
+            control.should_save = True
+
+
 class Complete(TrainerCallback):  # type: ignore[misc]
     """Marks checkpoints that are whole: a kill may leave half of one."""
 

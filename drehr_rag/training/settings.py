@@ -64,7 +64,7 @@ class Settings:
         seed: Of order, sampling and dropout.
         every: Steps between evaluations, if there is one.
         patience: Evaluations without a new best before it stops; None goes on to the end.
-        save_every: Steps between checkpoints where nothing is evaluated.
+        save_every: Steps between checkpoints, besides those of evaluations.
     """
 
     positives: int = 16
@@ -93,7 +93,7 @@ class Settings:
     seed: int = 0
     every: int = 100
     patience: int | None = None
-    save_every: int = 200
+    save_every: int = 100
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -15,7 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
 from drehr_rag._extras import require
-from drehr_rag.training._callbacks import Complete, Progress, Stopping, Told
+from drehr_rag.training._callbacks import Complete, Progress, Saving, Stopping, Told
 from drehr_rag.training.contrast import Contrast
 from drehr_rag.training.evaluating import Evaluator
 from drehr_rag.training.losses import load_loss
@@ -83,6 +83,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
             eval_dataset=[] if evaluator else None,
             callbacks=[
                 Told(log, progress),
+                Saving(settings.save_every),
                 Complete(),
                 Stopping(metric, settings.patience, lambda: self._ids),
                 *_tensorboard(tensorboard if args.process_index == 0 else None),

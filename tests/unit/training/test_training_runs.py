@@ -102,6 +102,32 @@ def test_resumed_before_the_first_checkpoint_and_with_an_evaluation(place, tmp_p
     assert np.array_equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
+def test_saved_between_evaluations_that_are_far_apart(place, tmp_path):
+    """The best of the evaluations is kept beside the latest, and is what is saved in the end."""
+    from safetensors.torch import load_file
+
+    settings = replace(synonyms.SMALL, steps=9, every=4)
+
+    def telling(*numbers):
+        scores = iter(numbers)
+        return lambda encoder: {"nDCG@10": next(scores)}
+
+    first = telling(0.1, 0.9)  # before the first step, after the fourth
+    with pytest.raises(Interrupted):
+        run(place, tmp_path / "cut", settings, evaluator=first, progress=interrupt_at(7))
+    kept = sorted(place.name for place in (tmp_path / "cut" / "checkpoints").iterdir())
+    assert kept == ["checkpoint-4", "checkpoint-6"]
+    best = load_file(tmp_path / "cut" / "checkpoints" / "checkpoint-4" / "model.safetensors")
+    made = run(place, tmp_path / "cut", settings, evaluator=telling(0.5, 0.4, 0.9))
+    assert made.taken == 3
+    saved = load_file(tmp_path / "cut" / "model.safetensors")
+    word = "embeddings.word_embeddings.weight"
+    assert torch.equal(saved[word], next(v for name, v in best.items() if name.endswith(word)))
+    run(place, tmp_path / "whole", settings, evaluator=telling(0.1, 0.9, 0.5, 0.4, 0.9))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert np.array_equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
 def test_what_is_resumed_must_be_the_same(place, tmp_path):
     with pytest.raises(Interrupted):
         run(place, tmp_path / "m", progress=interrupt_at(3))
