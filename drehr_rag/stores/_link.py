@@ -79,8 +79,8 @@ class Link:
         """Send a request, again after 429, 5xx and broken connections.
 
         Points, indexes and collections are named by us, so these requests can be sent twice. Until
-        the server has answered once nothing is repeated: waiting for one that is not there helps
-        nobody.
+        the server has answered once, be it that it is busy, nothing is repeated: waiting for one
+        that is not there helps nobody.
 
         Args:
             method: Of the client.
@@ -102,6 +102,7 @@ class Link:
                     self._found = True
                     raise StoreMissing(f"the Qdrant server {self.base} {what}") from None
                 tries += 1
+                self._found |= isinstance(problem, UnexpectedResponse | QdrantException)
                 again = code in _AGAIN and self._found and not once
                 if not again or tries > self.access.retries:
                     said = self._said(method.__name__, code, what, tries)

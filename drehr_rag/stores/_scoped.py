@@ -637,6 +637,13 @@ def only(patient: str, where: Where) -> Where:
     return (*where, Among(PATIENT, frozenset({patient})))
 
 
+def of_one_patient(where: Where) -> bool:
+    """Whether no chunk but a single patient's can meet the conditions."""
+    return any(
+        isinstance(one, Among) and one.field == PATIENT and len(one.values) == 1 for one in where
+    )
+
+
 def _pages(values: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(values), PAGE):
         yield values[start : start + PAGE]

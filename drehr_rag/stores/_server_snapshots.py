@@ -14,6 +14,9 @@ from drehr_rag.stores._snapshot_file import fresh
 
 _BLOCK = 2**20
 
+RECOVERY = 3600.0
+"""Seconds that a server may take to make a collection of what it was sent, before it answers."""
+
 
 def fetch_snapshot(link: Link, collection: str, file: Path) -> None:
     """Let the server make a snapshot, bring it here, check its sum, and remove it there.
@@ -62,14 +65,19 @@ def send_snapshot(file: Path, location: str, access: Access) -> None:
             checksum = file_digest(stream, "sha256").hexdigest()
         path = f"/collections/{collection}/snapshots/upload"
         how = {"wait": "true", "priority": "snapshot", "checksum": checksum}
-        with file.open("rb") as stream, _http(link) as http:
+        patience = max(RECOVERY, link.access.timeout)
+        with file.open("rb") as stream, _http(link, timeout=patience) as http:
             answer = http.post(path, params=how, files={"snapshot": (file.name, stream)})
         if answer.status_code != httpx.codes.OK:
             raise StoreError(f"the Qdrant server answered {answer.status_code} to the snapshot")
     except OSError as problem:
         raise StoreError(f"cannot read {file}: {problem.strerror}") from None
     except httpx.HTTPError as problem:
-        raise StoreError(f"sending the snapshot failed: {type(problem).__name__}") from None
+        raise StoreError(
+            f"sending the snapshot failed: {type(problem).__name__}. The server may go on all the "
+            f"same: look at {link.base}/collections/{collection}, and remove it there before you "
+            "send it again"
+        ) from None
     finally:
         link.client.close()
 
@@ -105,10 +113,8 @@ def _download(link: Link, path: str, out: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _http(link: Link) -> httpx.Client:
-    """A plain client with the same key, certificates and patience."""
-    key, access = link.key, link.access
-    headers = {"api-key": key} if key else {}
-    return httpx.Client(
-        base_url=link.base, headers=headers, timeout=access.timeout, verify=link.verify
-    )
+def _http(link: Link, *, timeout: float | None = None) -> httpx.Client:
+    """A plain client with the same key, certificates and, if nothing else is said, patience."""
+    headers = {"api-key": link.key} if link.key else {}
+    wait = httpx.Timeout(link.access.timeout, read=timeout or link.access.timeout)
+    return httpx.Client(base_url=link.base, headers=headers, timeout=wait, verify=link.verify)

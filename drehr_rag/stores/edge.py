@@ -40,10 +40,11 @@ from drehr_rag.stores._scoped import (
     Row,
     ScopedStore,
     best_patients,
+    of_one_patient,
     only,
 )
 from drehr_rag.stores._snapshot_file import pack, unpack
-from drehr_rag.stores._where import Among, Where
+from drehr_rag.stores._where import Where
 from drehr_rag.types import SparseVector, Vectors
 
 _ALL_VALUES = 2**31
@@ -442,7 +443,7 @@ class EdgeStore(ScopedStore):
         A patient's are: they are not counted, which takes as long as the search itself.
         """
         shard = self._open()
-        if _of_one_patient(where) or _size(shard) < EXACT_BELOW:
+        if of_one_patient(where) or _size(shard) < EXACT_BELOW:
             return True
         about = q.CountRequest(exact=False, filter=conditions(where))
         return bool(where) and bool(shard.count(about) < EXACT_BELOW)
@@ -553,13 +554,6 @@ class EdgeStore(ScopedStore):
 def _bytes(folder: Path) -> int:
     """What its files take on the disk; the engine's are longer than what they hold."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
-
-
-def _of_one_patient(where: Where) -> bool:
-    """Whether no chunk but a single patient's can meet the conditions."""
-    return any(
-        isinstance(one, Among) and one.field == PATIENT and len(one.values) == 1 for one in where
-    )
 
 
 def _size(shard: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 
-from drehr_rag.errors import BadArgument, StoreError, StoreMissing
+from drehr_rag.errors import BadArgument, EncoderMismatch, StoreError, StoreMissing
 from drehr_rag.stores._link import Link, connect
 from drehr_rag.stores._manifest import checked
 from drehr_rag.stores._options import Access, Layout, layout_of
@@ -34,6 +34,7 @@ from drehr_rag.stores._scoped import (
     Point,
     Row,
     ScopedStore,
+    of_one_patient,
     only,
 )
 from drehr_rag.stores._server_snapshots import fetch_snapshot, send_snapshot
@@ -41,7 +42,7 @@ from drehr_rag.stores._where import Except, Where
 from drehr_rag.types import SparseVector, Vectors
 
 COUNTED_FOR = 60.0
-"""Seconds for which a count of the collection decides between exact search and the graph."""
+"""Seconds for which a look at the collection holds: how many chunks, and of which encoder."""
 
 
 def open_store(
@@ -183,14 +184,13 @@ class ServerStore(ScopedStore):
     ) -> list[list[Row]]:
         if not asked:
             return []
-        params = self._params()
         requests = [
             models.QueryRequest(
                 query=vector,
                 using=using,
                 filter=conditions(where),
                 limit=k,
-                params=params,
+                params=self._params(where),
                 with_payload=True if fields is None else list(fields) or False,
             )
             for vector, using, where in asked
@@ -200,17 +200,28 @@ class ServerStore(ScopedStore):
             return [[({POINT: str(p.id)}, p.score) for p in answer.points] for answer in found]
         return [[(p.payload, p.score) for p in answer.points] for answer in found]
 
-    def _params(self) -> models.SearchParams:
+    def _params(self, where: Where) -> models.SearchParams:
         access = self._link.access
-        exact = self._size() < EXACT_BELOW if access.exact is None else access.exact
-        return search_params(self.layout, access, exact=exact)
+        few = self._size() < EXACT_BELOW or of_one_patient(where)
+        return search_params(
+            self.layout, access, exact=few if access.exact is None else access.exact
+        )
 
     def _size(self) -> int:
-        """About how many chunks there are, as of a minute ago at most."""
+        """About how many chunks there are, as of a minute ago at most.
+
+        Raises:
+            EncoderMismatch: The alias stands for a collection of another encoder by now.
+        """
         now = monotonic()
         if self._counted is None or now - self._counted[0] > COUNTED_FOR:
-            answer = self._call(self._client.count, exact=False)
-            self._counted = (now, int(answer.count))
+            found = self._call(self._client.get_collection)
+            if _encoder(found.config.metadata) != _encoder(self.manifest):
+                raise EncoderMismatch(
+                    f"{self.collection} stands for another collection by now, which was made with "
+                    "another encoder: open the index again"
+                )
+            self._counted = (now, int(found.points_count or 0))
         return self._counted[1]
 
     def _groups(
@@ -245,7 +256,7 @@ class ServerStore(ScopedStore):
             query=vector.tolist() if kind == "dense" else sparse(vector),
             using=kind,
             query_filter=conditions(where),
-            search_params=self._params(),
+            search_params=self._params(where),
             limit=k,
             group_size=per_group,
             with_payload=True,
@@ -308,9 +319,12 @@ class ServerStore(ScopedStore):
 
     def _write(self, points: Sequence[Point]) -> None:
         """Batches of bounded size, several at a time; each may be sent twice without harm."""
+        self._counted = None  # it grows; and another encoder's collection is refused at once
+        self._size()
         with ThreadPoolExecutor(self._link.access.uploads) as pool:
             for _ in pool.map(self._put, batches(points)):
                 pass
+        self._counted = None
 
     def _put(self, batch: list[models.PointStruct]) -> None:
         self._call(self._client.upsert, points=batch, wait=True, ordering=self._ordering())
@@ -331,6 +345,12 @@ class ServerStore(ScopedStore):
     def _ordering(self) -> models.WriteOrdering | None:
         ordering = self._link.access.write_ordering
         return models.WriteOrdering(ordering) if ordering else None
+
+
+def _encoder(manifest: Any) -> Any:
+    """What decides a collection's vectors; none where a store is used without an index."""
+    encoder = (manifest or {}).get("encoder") or {}
+    return encoder.get("fingerprint")
 
 
 def restore(file: Path, location: str, *, access: Access | None = None) -> None:

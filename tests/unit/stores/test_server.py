@@ -14,7 +14,13 @@ from qdrant_loopback import Loopback
 from qdrant_loopback_grpc import GrpcFront
 
 from drehr_rag import Access, AllPatients, Layout, Patient
-from drehr_rag.errors import BadArgument, StoreDamaged, StoreError, StoreMissing
+from drehr_rag.errors import (
+    BadArgument,
+    EncoderMismatch,
+    StoreDamaged,
+    StoreError,
+    StoreMissing,
+)
 from drehr_rag.stores import _link, _server_snapshots, open_store
 from drehr_rag.stores import server as server_module
 from drehr_rag.stores._copy import copy_store
@@ -319,6 +325,47 @@ def test_an_alias_is_switched_without_a_gap(loopback):
         switch(f"{loopback.url}/ehr-v1", "ehr-v2")
 
 
+def test_an_alias_of_another_encoder_is_noticed(loopback, monkeypatch):
+    alias = f"{loopback.url}/ehr"
+    for version in ("one", "two"):
+        made = {**MANIFEST, "encoder": {"fingerprint": {"model": version}}}
+        with open_store(f"{loopback.url}/{version}", manifest=made) as store:
+            put(store, *ward(20))
+    switch(alias, "one")
+    chunks, dense, sparse = ward(20)
+    with open_store(alias) as store:
+        assert store.search_dense(dense[:1], scope=EVERYBODY, k=1)[0][0].chunk == chunks[0]
+        switch(alias, "two")
+        monkeypatch.setattr(server_module, "COUNTED_FOR", -1.0)  # the minute is over
+        for use in (
+            lambda: store.search_dense(dense[:1], scope=EVERYBODY, k=1),
+            lambda: store.search_dense(dense[:1], scope=Patient("p1"), k=1),
+            lambda: store.patients_dense(dense[0], scope=EVERYBODY, k=1, per_patient=1),
+            lambda: put(store, chunks, dense, sparse),
+        ):
+            with pytest.raises(EncoderMismatch, match="ehr stands for another collection by now"):
+                use()
+
+
+def test_one_patient_is_searched_exactly_however_large_the_collection(loopback, monkeypatch):
+    monkeypatch.setattr(server_module, "EXACT_BELOW", 10)
+    _, dense, _ = ward()
+    layout = Layout(quantisation="binary")
+    with opened(loopback, layout=layout) as store:
+        put(store, *ward())
+        for scope, exact in ((Patient("p1"), True), (EVERYBODY, False)):
+            store.search_dense(dense[:1], scope=scope, k=3)
+            params = loopback.made("query_batch_points")[-1].model.searches[0].params
+            assert params.exact is exact and params.quantization.ignore is exact
+
+
+def test_a_busy_server_is_asked_again_from_the_first_request_on(loopback, waits):
+    loopback.inject(Status(429), r"/collections/notes$", method="GET", times=1)
+    with opened(loopback) as store:
+        assert store.count(scope=EVERYBODY) == 0
+    assert len(waits) == 1
+
+
 def test_a_snapshot_travels_here_and_back(loopback, tmp_path):
     file = tmp_path / "x.snapshot"
     with opened(loopback) as store:
@@ -332,6 +379,16 @@ def test_a_snapshot_travels_here_and_back(loopback, tmp_path):
     with open_store(f"{loopback.url}/back") as store:
         assert store.count(scope=Patient("p2")) == 10
     with pytest.raises(StoreError, match="exists"):
+        restore(file, f"{loopback.url}/back")
+
+
+def test_a_snapshot_whose_answer_never_comes_says_that_the_server_may_go_on(loopback, tmp_path):
+    file = tmp_path / "x.snapshot"
+    with opened(loopback) as store:
+        put(store, *ward())
+        store.snapshot(file)
+    loopback.inject(Cut(applied=True), r"/snapshots/upload", times=1)
+    with pytest.raises(StoreError, match=r"may go on all the same: look at .*/collections/back"):
         restore(file, f"{loopback.url}/back")
 
 
@@ -470,13 +527,13 @@ def test_a_count_is_not_asked_for_at_every_search(loopback, monkeypatch):
     monkeypatch.setattr(server_module, "monotonic", lambda: now[0])
     with opened(loopback) as store:
         put(store, *ward())
-        before = len(loopback.made("count_points"))
+        before = len(loopback.made("get_collection"))
         for _ in range(5):
             store.search_dense(ward()[1][:1], scope=EVERYBODY, k=3)
-        assert len(loopback.made("count_points")) == before + 1
+        assert len(loopback.made("get_collection")) == before + 1
         now[0] = server_module.COUNTED_FOR + 1
         store.search_dense(ward()[1][:1], scope=EVERYBODY, k=3)
-        assert len(loopback.made("count_points")) == before + 2
+        assert len(loopback.made("get_collection")) == before + 2
 
 
 def test_a_run_cut_off_by_a_dead_server_goes_on_where_it_stopped(loopback, tmp_path, waits):
