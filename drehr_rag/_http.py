@@ -57,8 +57,15 @@ class ModelServer:
         self._timeout = timeout
         self._what, self._key_name, self._error = what, key_name, error
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        """The reply's JSON.
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        or_if_missing: Any = None,
+    ) -> Any:
+        """The reply's JSON, or what is given instead where the server has no such path.
 
         Raises:
             DrehrError: Of the kind given: no reply in time, however often it was asked for, or
@@ -69,6 +76,8 @@ class ModelServer:
             asked = None
             try:
                 answer = self._in_time(method, address, body)
+                if answer.status_code == httpx.codes.NOT_FOUND and or_if_missing is not None:
+                    return or_if_missing
                 if answer.status_code not in _AGAIN:
                     return self._content(answer, address)
                 what = f"answered {answer.status_code}"

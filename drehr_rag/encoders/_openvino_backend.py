@@ -30,7 +30,7 @@ def openvino() -> Any:
 
 STEP = 8
 """Batches are a multiple of it long. OpenVINO makes code for each shape that it meets and keeps it:
-were every length its own, memory would go on growing (docs/measurements.md)."""
+were every length its own, memory would go on growing."""
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -43,10 +44,17 @@ def best_dtype(precision: Precision, device: str) -> Any:
     if precision != "auto":
         return getattr(torch, precision)
     if device == "cpu":
-        fast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        fast = _computes_bfloat16(torch)
     else:
-        fast = device.startswith("cuda") and bool(torch.cuda.is_bf16_supported())
+        fast = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if fast else torch.float32
+
+
+def _computes_bfloat16(torch: Any) -> bool:
+    """Whether the processor multiplies it; what torch calls supported may be emulated on x86."""
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def best_device() -> str:

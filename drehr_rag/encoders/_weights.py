@@ -34,11 +34,7 @@ def model_folder(model: str, *, revision: str | None = None) -> Path:
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
         raise ModelUnavailable(f"there is no model folder {model}")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-    )
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(model, revision=revision, local_files_only=True))
@@ -50,7 +46,7 @@ def model_folder(model: str, *, revision: str | None = None) -> Path:
     if problem is None:
         try:
             return Path(snapshot_download(model, revision=revision))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        except Exception as error:  # its own, or whatever its transport raises
             problem = type(error).__name__
     raise ModelUnavailable(
         f"model {model} is not on this machine and the hub cannot give it ({problem}). "

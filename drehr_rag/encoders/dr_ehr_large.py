@@ -16,7 +16,7 @@ from drehr_rag.encoders._self_test import refuse_untrained
 from drehr_rag.encoders._sentence_encoder import Precision, best_device, best_dtype, check_device
 from drehr_rag.encoders._text_encoder import Overflow, TextEncoder
 from drehr_rag.encoders._weights import model_folder, weights_hash
-from drehr_rag.errors import EncoderError, UnknownName
+from drehr_rag.errors import BadArgument, EncoderError, UnknownName
 from drehr_rag.types import Fingerprint
 
 HUB = "THUMedInfo/DR.EHR-large"
@@ -66,7 +66,7 @@ def load(
 
     Raises:
         ModelUnavailable: It is not on this machine and cannot be fetched.
-        BadArgument: There is no such device here.
+        BadArgument: There is no such device here, or several were named.
         EncoderError: Parameters are missing or left over, or the weights look random.
     """
     require("transformers", extra="local")
@@ -74,6 +74,11 @@ def load(
         raise UnknownName(f"compat is released or strict, not {compat!r}")
     if device_map is not None:
         require("accelerate", extra="multi-gpu")
+    if not isinstance(device, str | None):
+        raise BadArgument(
+            "dr-ehr-large takes one device: device_map='auto' spreads it over all GPUs, and "
+            "engine='ray' indexes with a copy on each"
+        )
     place = device or best_device()
     check_device(place)
     folder = model_folder(model or HUB, revision=revision)

@@ -17,7 +17,7 @@ from typing import Any
 from drehr_rag._extras import require
 from drehr_rag.encoders._sentence_encoder import SentenceEncoder, sentence_encoder
 from drehr_rag.encoders._weights import model_folder
-from drehr_rag.errors import EncoderError, ModelUnavailable
+from drehr_rag.errors import BadArgument, EncoderError, ModelUnavailable
 from drehr_rag.types import Vectors
 
 QUERIES, ARTICLES = "MedCPT-Query-Encoder", "MedCPT-Article-Encoder"
@@ -40,10 +40,16 @@ def load(model: str | None = None, **options: Any) -> "MedCptEncoder":
         options: `device`, `precision`, `overflow`, `batch_size`, for both.
 
     Raises:
+        BadArgument: A revision was named.
         ModelUnavailable: One of them is not on this machine and cannot be fetched.
         EncoderError: A folder is no such model, or only a part of it.
     """
     require("sentence_transformers", extra="local")
+    if options.get("revision") is not None:
+        raise BadArgument(
+            "medcpt is two repositories and takes no revision: fetch the revision of each (hf "
+            "download … --revision …) and give the folders"
+        )
     name, queries, articles = _places(model)
     return MedCptEncoder(
         name,

@@ -28,6 +28,9 @@ from drehr_rag.types import SERVED, Fingerprint
 BATCH_TOKENS = 8_192
 """Tokens a request: what a server schedules at once by default (vLLM's max_num_batched_tokens)."""
 
+BATCH_TEXTS = 32
+"""Texts a request: what TEI takes by default (--max-client-batch-size); vLLM has no limit."""
+
 BATCH_BYTES = 1_000_000
 """Bytes of text a request, below the smallest usual limit of a proxy (nginx: 1 MB)."""
 
@@ -44,7 +47,8 @@ half as long again, or what the server asks for with `Retry-After`, at most 30."
 KEY = "DREHR_EMBEDDING_API_KEY"
 """The environment variable of the server's key."""
 
-_SETTINGS = ("served_model", "tokenizer", "max_tokens", "query_prompt", "passage_prompt")
+_NUMBERS = ("max_tokens", "batch_texts")
+_SETTINGS = ("served_model", "tokenizer", *_NUMBERS, "query_prompt", "passage_prompt")
 """What may stand in the address, so that a store can remember it."""
 
 
@@ -66,9 +70,9 @@ def load(model: str | None = None, **options: Any) -> "RemoteEncoder":
         if name not in _SETTINGS:
             raise UnknownName(f"remote has no setting {name!r}: {', '.join(_SETTINGS)}")
     settings: dict[str, Any] = {**given, **options}
-    if "max_tokens" in given and settings["max_tokens"] == given["max_tokens"]:
-        written = given["max_tokens"]
-        settings["max_tokens"] = int(written) if written.isdecimal() else written
+    for name in set(_NUMBERS) & set(given):
+        if settings[name] == (written := given[name]) and written.isdecimal():
+            settings[name] = int(written)
     if "tokenizer" not in settings:
         raise UnknownName(
             "name the served model's tokenizer, a tokenizer.json or its folder: "
@@ -88,6 +92,7 @@ class RemoteEncoder(TextEncoder):
         query_prompt: Before each query.
         passage_prompt: Before each passage.
         api_key: By default from the environment variable DREHR_EMBEDDING_API_KEY.
+        batch_texts: Texts a request.
         batch_tokens: Tokens a request.
         batch_bytes: Bytes of text a request.
         concurrency: Requests in flight.
@@ -111,6 +116,7 @@ class RemoteEncoder(TextEncoder):
         query_prompt: str = "",
         passage_prompt: str = "",
         api_key: str | None = None,
+        batch_texts: int = BATCH_TEXTS,
         batch_tokens: int = BATCH_TOKENS,
         batch_bytes: int = BATCH_BYTES,
         concurrency: int = CONCURRENCY,
@@ -121,6 +127,7 @@ class RemoteEncoder(TextEncoder):
         """Ask the server for its model and for one vector, to learn the dimension."""
         for what, number, least in (
             ("max_tokens", 1 if max_tokens is None else max_tokens, 1),
+            ("batch_texts", batch_texts, 1),
             ("batch_tokens", batch_tokens, 1),
             ("batch_bytes", batch_bytes, 1),
             ("concurrency", concurrency, 1),
@@ -138,6 +145,7 @@ class RemoteEncoder(TextEncoder):
         )
         self._url = self._server.url
         self._tokens = _Tokens(tokenizer)
+        self._batch_texts = batch_texts
         self._batch_tokens, self._batch_bytes = batch_tokens, batch_bytes
         self._concurrency = concurrency
         try:
@@ -150,6 +158,7 @@ class RemoteEncoder(TextEncoder):
             "served_model": self._model,
             "tokenizer": tokenizer if "://" in tokenizer else str(Path(tokenizer).resolve()),
             "max_tokens": str(longest),
+            "batch_texts": "" if batch_texts == BATCH_TEXTS else str(batch_texts),
             "query_prompt": query_prompt,
             "passage_prompt": passage_prompt,
         }
@@ -171,16 +180,25 @@ class RemoteEncoder(TextEncoder):
         return self._tokens
 
     def _served(self, model: str | None, max_tokens: int | None) -> tuple[str, int]:
+        """Its name and longest input; vLLM tells both, Infinity its name, TEI neither."""
         entries = {}
         if model is None or max_tokens is None:
-            reply = self._server.send("GET", "models", None)
+            reply = self._server.send("GET", "models", None, or_if_missing={"data": []})
             try:
-                entries = {str(entry["id"]): entry for entry in reply["data"]}
+                listed = reply["data"]
+                listed = [listed] if isinstance(listed, dict) else listed
+                entries = {str(entry["id"]): entry for entry in listed}
             except (KeyError, TypeError):
                 entries = {}
-            if model is None and len(entries) != 1:
+            if model is None and not entries:
                 raise UnknownName(
-                    f"{self._url} serves {len(entries)} models: name one of {sorted(entries)}"
+                    f"{self._url} does not tell what it serves: give served_model and max_tokens, "
+                    f"as in remote:{self._url}?tokenizer=FOLDER&served_model=NAME&max_tokens=512"
+                )
+            if model is None and len(entries) > 1:
+                raise UnknownName(
+                    f"{self._url} serves {len(entries)} models: give served_model, one of "
+                    f"{sorted(entries)}"
                 )
         name = model or next(iter(entries))
         longest = max_tokens or entries.get(name, {}).get("max_model_len")
@@ -222,7 +240,11 @@ class RemoteEncoder(TextEncoder):
         tokens = size = 0
         for i in sorted(range(len(texts)), key=lambda i: counts[i]):
             own, own_bytes = counts[i] + special, len(texts[i].encode())
-            full = tokens + own > self._batch_tokens or size + own_bytes > self._batch_bytes
+            full = (
+                len(batch) == self._batch_texts
+                or tokens + own > self._batch_tokens
+                or size + own_bytes > self._batch_bytes
+            )
             if batch and full:
                 yield batch
                 batch, tokens, size = [], 0, 0

@@ -11,7 +11,7 @@ import pytest
 from test_bert_folders import PROMPTS, TEXTS, WORDS, add_modules, save_bert
 
 from drehr_rag import EhrIndex, load_encoder
-from drehr_rag.encoders import _backends
+from drehr_rag.encoders import _backends, _sentence_encoder
 from drehr_rag.encoders._backends import PATIENCE, FasterBackend
 from drehr_rag.encoders._openvino_backend import OpenVinoBackend
 from drehr_rag.encoders._torch_backend import TorchBackend
@@ -378,3 +378,23 @@ def test_texts_of_like_length_stand_together(folder, monkeypatch):
     assert counts == sorted(counts, reverse=True) and len(set(counts)) > 20
     for place in range(0, len(MANY), 29):
         assert found[place] @ encoder.encode_passages([MANY[place]])[0] > 0.9999
+
+
+@pytest.mark.parametrize(
+    ("avx512", "amx", "emulated", "chosen"),
+    [
+        (True, False, True, torch.bfloat16),
+        (False, True, True, torch.bfloat16),
+        (False, False, True, torch.float32),  # Skylake to Ice Lake: torch calls it supported
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_computed_not_emulated(
+    monkeypatch, avx512, amx, emulated, chosen
+):
+    monkeypatch.setattr(_sentence_encoder.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert _sentence_encoder.best_dtype("auto", "cpu") == chosen
+    native = {"including_emulation": False}
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: how != native and emulated)
+    assert _sentence_encoder.best_dtype("auto", "cuda:0") == torch.float32

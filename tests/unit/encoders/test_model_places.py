@@ -13,7 +13,7 @@ import pytest
 from drehr_rag import load_encoder
 from drehr_rag.encoders import _weights
 from drehr_rag.encoders._weights import model_folder, weights_hash
-from drehr_rag.errors import DrehrError, EncoderError, ModelUnavailable, UnknownName
+from drehr_rag.errors import BadArgument, DrehrError, EncoderError, ModelUnavailable, UnknownName
 
 pytest.importorskip("huggingface_hub")
 
@@ -46,6 +46,28 @@ def test_a_silent_hub_is_given_up_within_seconds(silent_hub):
         model_folder("nobody/nothing")
     assert time.monotonic() - started < 10
     assert "Timeout" in str(caught.value)
+
+
+def test_a_download_that_is_cut_off_for_good_is_no_model(monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    transport = pytest.importorskip("httpx2")  # what this version of the library speaks through
+
+    def fetch(name, *, local_files_only=False, **_):
+        if local_files_only:
+            raise hub.errors.LocalEntryNotFoundError("not here")
+        raise transport.RemoteProtocolError("peer closed connection")
+
+    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    monkeypatch.setattr(_weights, "_hub_problem", lambda: None)
+    with pytest.raises(ModelUnavailable, match=rf"RemoteProtocolError.*{HELP}"):
+        model_folder("nobody/nothing")
+
+
+@pytest.mark.parametrize("name", ["offline", "medcpt"])
+def test_a_revision_that_would_be_ignored_is_refused(name):
+    pytest.importorskip("sentence_transformers")
+    with pytest.raises(BadArgument, match="revision"):
+        load_encoder(name, revision="v1")
 
 
 @pytest.mark.parametrize(

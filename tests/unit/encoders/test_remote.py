@@ -34,7 +34,10 @@ class Handler(BaseHTTPRequestHandler):
     """Vectors of hashed words; `server.faults` are served first, one a request."""
 
     def do_GET(self):
-        self.answer(200, {"data": self.server.models})
+        if self.server.models is None:  # as TEI, which has no such path
+            self.answer(404, {"error": "Not Found"})
+        else:
+            self.answer(200, {"data": self.server.models})
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -53,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
             self.server.inside -= 1
         if callable(fault):
             fault(self, rows)
+        elif self.server.limit and len(rows) > self.server.limit:
+            self.answer(413, {"error": "batch size > maximum allowed batch size"})
         elif isinstance(fault, int):
             self.answer(fault, {"error": {"message": f"bad input: {given['input']}"}})
         else:
@@ -123,7 +128,7 @@ def server(monkeypatch):
     served.waits, served.faults, served.seen, served.sizes, served.keys = waits, [], [], [], []
     served.lock, served.inside, served.most, served.slow = threading.Lock(), 0, 0, 0
     served.encoder = HashEncoder()
-    served.models = [{"id": "minilm", "max_model_len": 32}]
+    served.models, served.limit = [{"id": "minilm", "max_model_len": 32}], None
     served.url = f"http://127.0.0.1:{served.server_port}"
     thread = threading.Thread(target=served.serve_forever, daemon=True)
     thread.start()
@@ -305,6 +310,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(scheme, tmp_path):
     [
         ({"retries": -1}, "retries is a whole number from 0 up, not -1"),
         ({"concurrency": 0}, "concurrency is a whole number"),
+        ({"batch_texts": 0}, "batch_texts is a whole number"),
         ({"batch_tokens": 0}, "batch_tokens is a whole number"),
         ({"max_tokens": 0}, "max_tokens is a whole number"),
         ({"api_key": "schlüssel"}, "no header can carry"),
@@ -331,11 +337,39 @@ def test_loading_needs_what_cannot_be_guessed(server, tmp_path):
     with pytest.raises(BadArgument, match="the address of the embedding server"):
         load_encoder("remote:", tokenizer=TOKENIZER)
     server.models = [{"id": "a"}, {"id": "b"}]
-    with pytest.raises(UnknownName, match=r"serves 2 models: name one of \['a', 'b'\]"):
+    with pytest.raises(
+        UnknownName, match=r"serves 2 models: give served_model, one of \['a', 'b'\]"
+    ):
         load(server)
     with pytest.raises(UnknownName, match="give max_tokens"):
         load(server, served_model="a")
     assert load(server, served_model="a", max_tokens=64).max_tokens == 62
+
+
+def test_a_server_that_tells_nothing_of_itself_and_takes_32_texts(server):
+    """As TEI by its defaults."""
+    server.models, server.limit = None, 32
+    with pytest.raises(UnknownName, match="give served_model and max_tokens, as in remote:http"):
+        load(server)
+    encoder = load_encoder(
+        f"remote:{server.url}?tokenizer={TOKENIZER}&served_model=any&max_tokens=512"
+    )
+    server.seen.clear()
+    assert encoder.encode_passages([f"gout {i}" for i in range(100)]).shape == (100, 16)
+    assert sorted(len(body["input"]) for body in server.seen) == [4, 32, 32, 32]
+    fewer = load_encoder(f"{encoder.name}&batch_texts=10")
+    server.seen.clear()
+    fewer.encode_passages(["gout"] * 25)
+    assert sorted(len(body["input"]) for body in server.seen) == [5, 10, 10]
+    assert "batch_texts=10" in fewer.name and "batch_texts" not in encoder.name
+    with pytest.raises(EncoderError, match="answered 413"):
+        load(server, served_model="any", max_tokens=64, batch_texts=64).encode_passages(["x"] * 50)
+
+
+def test_one_model_that_is_not_in_a_list_is_the_one(server):
+    """As some versions of Infinity tell it."""
+    server.models = {"id": "minilm"}
+    assert load(server, max_tokens=64).fingerprint.model == "minilm"
 
 
 def test_nobody_there():
